@@ -1,0 +1,54 @@
+"""All three push services on the loopback, with one certificate authority and one push log."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+
+from connectors.simulators.apns import ApnsSimulator
+from connectors.simulators.fcm import FcmSimulator
+from connectors.simulators.provider import Clock
+from connectors.simulators.push_log import PushLog
+from connectors.simulators.tls import make_authority
+from connectors.simulators.webpush import WebPushSimulator
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class ProviderSimulators:
+    """An async context manager: inside it the three services answer, and the credentials that they trust exist.
+
+    `directory` receives certificates and credentials (made anew at each start). `log_file`: append the push log to
+    it as JSON lines. `clock_ms` rules token lifetimes and the instants on record.
+    """
+
+    def __init__(self, directory: Path, clock_ms: Clock = wall_clock_ms, *, log_file: Path | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        authority = make_authority(directory)
+        self.directory = directory
+        self.ca_file = authority.ca_file
+        self.log = PushLog(log_file)
+        self.apns = ApnsSimulator(directory, authority, self.log, clock_ms)
+        self.fcm = FcmSimulator(directory, authority, self.log, clock_ms)
+        self.webpush = WebPushSimulator(directory, authority, self.log, clock_ms)
+
+    async def __aenter__(self) -> ProviderSimulators:
+        """Listen on three free ports."""
+        await self.apns.listener.start()
+        await self.fcm.listener.start()
+        self.fcm.started()
+        await self.webpush.listener.start()
+        self.webpush.started()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Cut every connection and finish the log."""
+        for provider in (self.apns, self.fcm, self.webpush):
+            await provider.listener.close()
+        self.log.close()
