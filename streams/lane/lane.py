@@ -1,0 +1,187 @@
+"""A lane: one stage on one partition. It takes chunks in order, keeps its own time, and ends every step in a transaction.
+
+Lanes of different partitions run beside each other, so that one commits while another decides. Within a lane one step
+follows the other: a decision always sees the state that all earlier ones left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .chunk import Chunk
+from .transaction import PartitionTransaction, Step, StepFailedError
+
+QUEUED_RECORDS_MAX = 8_000  # a lane that has this many waiting takes no more; two full fetches
+STEP_RECORDS_MAX = 4_000  # bounds the memory and the length of one transaction
+IDLE_COMMIT_SECONDS = 1.0  # offsets that only pass transaction markers need no transaction of their own at once
+
+
+class RecordsLostError(Exception):
+    """Records between two chunks did not arrive. The partition must be read again from what is committed."""
+
+
+class PartitionClock:
+    """Wall-clock milliseconds since the epoch that never go back within a partition, also not over a change of owner."""
+
+    def __init__(self, wall_ms: Callable[[], int], latest_ms: int = 0) -> None:
+        self._wall_ms = wall_ms
+        self._latest_ms = latest_ms
+
+    def now_ms(self) -> int:
+        """Return the time, at least as late as any time returned or restored before."""
+        self._latest_ms = max(self._latest_ms, self._wall_ms())
+        return self._latest_ms
+
+
+def wall_ms() -> int:
+    """Return the wall clock in milliseconds since the epoch, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LaneContext:
+    """What a lane is given when its partition is assigned and recovered."""
+
+    stage: str
+    partition: int
+    transaction: PartitionTransaction
+    positions: Mapping[str, int]
+    hold: Callable[[str, int], None]
+    release: Callable[[str, int], None]
+    wall_ms: Callable[[], int]
+    commit_seconds_max: float
+
+
+class Lane(ABC):
+    """What all lanes share: the queue with its bound, the check that nothing is missing, the commit."""
+
+    def __init__(self, context: LaneContext) -> None:
+        self.context = context
+        self.partition = context.partition
+        self._received = dict(context.positions)
+        self._chunks: deque[Chunk] = deque()
+        self._queued = 0
+        self._held: set[str] = set()
+        self._wake = asyncio.Event()
+        self.draining = False
+
+    @property
+    def queued_records(self) -> int:
+        """Records that wait to be taken into a step."""
+        return self._queued
+
+    def offer(self, chunk: Chunk) -> None:
+        """Take a chunk. Raises RecordsLostError when one before it is missing; a chunk seen before is passed over."""
+        received = self._received[chunk.topic]
+        if chunk.end <= received:
+            return
+        if chunk.start != received:
+            raise RecordsLostError(f"{chunk.topic}-{chunk.partition}: expected offset {received}, got {chunk.start}")
+        self._received[chunk.topic] = chunk.end
+        self._chunks.append(chunk)
+        self._queued += len(chunk.records)
+        if self._queued >= QUEUED_RECORDS_MAX and chunk.topic not in self._held:
+            self._held.add(chunk.topic)
+            self.context.hold(chunk.topic, self.partition)
+        self._wake.set()
+
+    def take(self, records_max: int) -> list[Chunk]:
+        """Take chunks from the queue: at least one if there is one, else up to so many records."""
+        taken: list[Chunk] = []
+        count = 0
+        while self._chunks and (not taken or count + len(self._chunks[0].records) <= records_max):
+            chunk = self._chunks.popleft()
+            taken.append(chunk)
+            count += len(chunk.records)
+        self._queued -= count
+        if self._held and self._queued < QUEUED_RECORDS_MAX // 2:
+            for topic in self._held:
+                self.context.release(topic, self.partition)
+            self._held.clear()
+        return taken
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until something is to be done, at most so long."""
+        if self._chunks:
+            await asyncio.sleep(0)  # let the other lanes run
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def wake(self) -> None:
+        """End a wait."""
+        self._wake.set()
+
+    async def commit(self, step: Step) -> None:
+        """Commit a step within the time that a transaction may take."""
+        try:
+            async with asyncio.timeout(self.context.commit_seconds_max):
+                await self.context.transaction.commit(step)
+        except TimeoutError as error:
+            raise StepFailedError(
+                f"{self.context.stage}-{self.partition}: no commit in {self.context.commit_seconds_max} s"
+            ) from error
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Work until cancelled. Raising means that the partition must be recovered before it goes on."""
+
+    async def drain(self) -> None:
+        """End well: what is under way is finished, nothing new is begun. Bounded by the caller."""
+        self.draining = True
+        self._wake.set()
+
+
+class Decider(Protocol):
+    """What a stage does in one step, without waiting: it reads its table and answers with a step."""
+
+    def step(self, chunks: Sequence[Chunk], now_ms: int) -> Step:
+        """Decide on the records of the chunks, and on whatever else is due by now. Never raises for a record."""
+
+    def next_at_ms(self) -> int | None:
+        """When something is due without a record: the next sweep or release. None: never."""
+
+    def latest_ms(self) -> int:
+        """The latest time that the recovered state knows of, milliseconds since the epoch; 0: none."""
+
+
+class StepLane(Lane):
+    """The lane of a stage that decides without waiting: take, decide, commit, again."""
+
+    def __init__(self, context: LaneContext, decider: Decider) -> None:
+        super().__init__(context)
+        self._decider = decider
+        self._clock = PartitionClock(context.wall_ms, decider.latest_ms())
+
+    async def run(self) -> None:
+        """Work until cancelled or drained."""
+        passed: dict[tuple[str, int], int] = {}
+        while not self.draining:
+            await self.wait(self._wait_seconds(bool(passed)))
+            self._wake.clear()
+            chunks = self.take(STEP_RECORDS_MAX)
+            step = self._decider.step([chunk for chunk in chunks if chunk.records], self._clock.now_ms())
+            passed.update({(chunk.topic, chunk.partition): chunk.end for chunk in chunks})
+            markers_only = step.is_empty() and not any(chunk.records for chunk in chunks)
+            if not passed and step.is_empty():
+                continue
+            if markers_only and chunks:
+                continue
+            step.offsets, passed = passed, {}
+            await self.commit(step)
+
+    def _wait_seconds(self, offsets_pending: bool) -> float | None:
+        next_at = self._decider.next_at_ms()
+        seconds = None if next_at is None else max(0.0, (next_at - self._clock.now_ms()) / 1000)
+        if offsets_pending:
+            seconds = IDLE_COMMIT_SECONDS if seconds is None else min(seconds, IDLE_COMMIT_SECONDS)
+        return seconds

@@ -1,0 +1,182 @@
+"""A Faust table of raw bytes that is written after the commit, never before.
+
+Faust writes RocksDB at once and the changelog by and by: after a crash the local state knows events that Kafka does not,
+and their replay is wrongly suppressed. Here a stage reads the table, collects its changes in a step, and the table is
+written, together with the changelog offset, in one WriteBatch once the step's transaction is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import faust
+import rocksdict
+from faust.stores import rocksdb
+from faust.types import TP, EventT
+
+from .chunk import Chunk, ChunkSchema
+
+MEBIBYTE = 1024 * 1024
+WRITE_BUFFER_BYTES = 8 * MEBIBYTE  # each partition of each table has one; many small ones beat few large ones here
+WRITE_BUFFERS_BYTES_MAX = 64 * MEBIBYTE  # over all of them, in one process
+BLOCK_CACHE_BYTES = 32 * MEBIBYTE  # shared by all partitions of all tables in one process
+BLOOM_BITS_PER_KEY = 10  # about 1 % false positives (RocksDB wiki, Bloom filter)
+MEMTABLE_BLOOM_RATIO = 0.1  # most look-ups are for ids never seen: answered without walking the memtable
+
+
+class StoreBudget:
+    """Memory that all RocksDB stores of one process share, so that it does not grow with the number of partitions."""
+
+    def __init__(self) -> None:
+        self.cache = rocksdict.Cache(BLOCK_CACHE_BYTES)
+        self.write_buffers = rocksdict.WriteBufferManager(WRITE_BUFFERS_BYTES_MAX, False)
+
+    def options(self) -> rocksdict.Options:
+        """Return the options that every store is opened with."""
+        blocks = rocksdict.BlockBasedOptions()
+        blocks.set_block_cache(self.cache)
+        blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, False)
+        blocks.set_cache_index_and_filter_blocks(True)
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+        options.set_write_buffer_manager(self.write_buffers)
+        options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO)
+        options.set_memtable_whole_key_filtering(True)
+        options.set_block_based_table_factory(blocks)
+        options.set_max_open_files(64)
+        options.set_keep_log_file_num(2)
+        options.set_compression_type(rocksdict.DBCompressionType.lz4())
+        return options
+
+
+class LaneStore(rocksdb.Store):
+    """Faust's RocksDB store, opened with the shared budget."""
+
+    def __init__(self, *args: Any, budget: StoreBudget, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._budget = budget
+
+    def _open_for_partition(self, partition: int) -> rocksdict.Rdict:
+        path = self.partition_path(partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return rocksdict.Rdict(str(path), options=self._budget.options())
+
+    def partition(self, partition: int) -> rocksdict.Rdict:
+        """Return the open store of one partition."""
+        return self._db_for_partition(partition)
+
+    def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
+        """Close what was revoked: Faust only drops the reference, and the lock stays until it is collected."""
+        for tp in tps:
+            if tp.topic == table.changelog_topic_name:
+                self.close_partition(tp.partition)
+
+    def close_partition(self, partition: int) -> None:
+        """Close one partition's store, if it is open."""
+        store = self._dbs.pop(partition, None)
+        if store is not None:
+            store.close()
+
+    async def stop(self) -> None:
+        """Close every store."""
+        for partition in list(self._dbs):
+            self.close_partition(partition)
+
+    def wipe(self, partition: int) -> None:
+        """Remove one partition's local data; the changelog has it all."""
+        self.close_partition(partition)
+        rocksdict.Rdict.destroy(str(self.partition_path(partition)), self._budget.options())
+
+
+class LaneTable(faust.Table):  # type: ignore[misc] # Faust's tables are untyped mappings
+    """Rows of bytes by partition, with a changelog that Faust creates, assigns, follows as standby and routes by."""
+
+    def __init__(self, app: Any, *, budget: StoreBudget, **kwargs: Any) -> None:
+        super().__init__(app, key_type=bytes, value_type=bytes, schema=ChunkSchema(), **kwargs)
+        self._budget = budget
+
+    def _new_store(self) -> LaneStore:
+        return LaneStore(
+            "rocksdb://",
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            value_type=bytes,
+            loop=self.loop,
+            budget=self._budget,
+        )
+
+    @property
+    def store(self) -> LaneStore:
+        """The local store."""
+        return cast(LaneStore, self.data)
+
+    @property
+    def changelog(self) -> str:
+        """Name of the changelog topic."""
+        return str(self.changelog_topic_name)
+
+    def path(self, partition: int) -> Path:
+        """Where one partition's local data lies."""
+        return Path(self.store.partition_path(partition))
+
+    def read(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the committed rows for many keys in one call, None where there is none."""
+        return cast("list[bytes | None]", self.store.partition(partition).get(list(keys)))
+
+    def scan(self, partition: int, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` committed rows with start <= key < end, in byte order."""
+        cursor, rows = self.store.partition(partition).iter(), []
+        cursor.seek(start)
+        while cursor.valid() and len(rows) < limit:
+            key = cursor.key()
+            if key >= end:
+                break
+            rows.append((key, cursor.value()))
+            cursor.next()
+        return rows
+
+    def write_rows(
+        self, store: rocksdict.Rdict, batch: rocksdict.WriteBatch, changes: Iterable[tuple[bytes, bytes | None]]
+    ) -> None:
+        """Put the changes into the batch. A table whose local rows differ from its changelog's overrides this."""
+        for key, value in changes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+
+    def apply(self, partition: int, changes: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write committed changes and how far in the changelog they reach, in one WriteBatch."""
+        self._apply(partition, changes.items(), offset)
+
+    def _apply(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        store, batch = self.store.partition(partition), rocksdict.WriteBatch(raw_mode=True)
+        self.write_rows(store, batch, changes)
+        batch.put(self.store.offset_key, b"%d" % offset)
+        store.write(batch)
+
+    def apply_chunk(self, chunk: Chunk) -> None:
+        """Write a chunk of the changelog: recovery and standby. Applying one twice changes nothing."""
+        rows = [(record.key, record.value) for record in chunk.records if record.key is not None]
+        self._apply(chunk.partition, rows, chunk.end - 1)
+
+    def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
+        """Called by Faust for standbys: each event is a chunk."""
+        for chunk in self._chunks(batch):
+            self.apply_chunk(chunk)
+
+    @staticmethod
+    def _chunks(batch: Iterable[EventT]) -> Iterator[Chunk]:
+        for event in batch:
+            yield cast(Chunk, event.value)
+
+    def wipe(self, partition: int) -> None:
+        """Forget one partition's local data, to read it from the changelog again."""
+        self.store.wipe(partition)

@@ -1,0 +1,143 @@
+"""One Kafka transaction for each step of one stage on one partition, with the fence that goes with it.
+
+The transactional id is `<app>-<stage>-<partition>`. Starting the producer (InitProducerId, KIP-98) raises the epoch:
+the old owner's open transaction is aborted and everything that it sends from then on is refused. A worker that was
+paused and wakes up can therefore neither admit nor claim nor write state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+Headers = Sequence[tuple[str, bytes]]
+Output = tuple[bytes | None, bytes | None, Headers]
+Changes = dict[bytes, bytes | None]
+
+BATCH_BYTES_MAX = 512 * 1024  # below the broker's 1 MiB default for a batch, so that none is refused for its size
+
+
+class StepFailedError(Exception):
+    """A step did not commit, or nobody knows whether it did. The partition must be recovered before it goes on."""
+
+
+class LocalTable(Protocol):
+    """Where the changes of a step go once they are durable in Kafka."""
+
+    @property
+    def changelog(self) -> str: ...
+
+    def apply(self, partition: int, changes: Mapping[bytes, bytes | None], offset: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Step:
+    """Everything that one step of a stage does to the world outside; all of it happens or none."""
+
+    outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
+    changes: dict[str, Changes] = field(default_factory=dict)
+    offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def emit(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
+        """Add one record to what the step produces."""
+        self.outputs.setdefault((topic, partition), []).append((key, value, headers))
+
+    def is_empty(self) -> bool:
+        """Tell whether committing it would change anything."""
+        return not (self.offsets or any(self.outputs.values()) or any(self.changes.values()))
+
+
+class PartitionTransaction:
+    """The transactional producer of one stage on one partition, and the order in which a step takes effect."""
+
+    def __init__(
+        self,
+        stage: str,
+        partition: int,
+        group: str,
+        tables: Sequence[tuple[str, LocalTable]],
+        producer_options: Mapping[str, Any],
+        transaction_timeout_ms: int,
+    ) -> None:
+        self.stage = stage
+        self.partition = partition
+        self._group = group
+        self._tables = dict(tables)
+        self._producer = AIOKafkaProducer(
+            transactional_id=f"{group}-{stage}-{partition}",
+            transaction_timeout_ms=transaction_timeout_ms,
+            acks="all",
+            max_batch_size=BATCH_BYTES_MAX,
+            max_request_size=2 * BATCH_BYTES_MAX,
+            **producer_options,
+        )
+
+    async def fence(self) -> None:
+        """Take the partition: from here on, no earlier owner can commit anything for this stage."""
+        await self._producer.start()
+
+    async def commit(self, step: Step) -> None:
+        """Make a step durable, all of it or nothing.
+
+        A crash after 1, 2, 3 or 4 leaves a transaction that the next owner's fence aborts: nothing happened.
+        A crash after 5 leaves the local store behind the changelog: recovery reads the rest from there.
+        Raises StepFailedError: the outcome is nothing or unknown, and this producer is of no further use.
+        """
+        producer = self._producer
+        applied: list[tuple[LocalTable, Changes, list[asyncio.Future[Any]]]] = []
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            await producer.begin_transaction()
+            # 1. What the step says to others.
+            for (topic, partition), records in step.outputs.items():
+                sent += await self._send(topic, partition, records)
+            # 2. What it will remember, in the changelog.
+            for name, changes in step.changes.items():
+                if changes:
+                    table = self._tables[name]
+                    records = [(key, value, ()) for key, value in changes.items()]
+                    acks = await self._send(table.changelog, self.partition, records)
+                    applied.append((table, changes, acks))
+                    sent += acks
+            # 3. Every record is acknowledged; one that is not must never be committed around.
+            await asyncio.gather(*sent)
+            # 4. How far it has read, in the same transaction.
+            if step.offsets:
+                offsets = {TopicPartition(*tp): OffsetAndMetadata(end, "") for tp, end in step.offsets.items()}
+                await producer.send_offsets_to_transaction(offsets, self._group)
+            # 5. Now it has happened.
+            await producer.commit_transaction()
+        except (KafkaError, AssertionError, OSError) as error:
+            for future in sent:
+                future.cancel()
+            raise StepFailedError(f"{self.stage}-{self.partition}: step not committed: {error!r}") from error
+        # 6. The local store follows what Kafka knows, and never leads it.
+        for table, changes, acks in applied:
+            table.apply(self.partition, changes, max(ack.result().offset for ack in acks))
+
+    async def _send(self, topic: str, partition: int, records: Sequence[Output]) -> list[asyncio.Future[Any]]:
+        producer = self._producer
+        batch, futures = producer.create_batch(), []
+        for key, value, headers in records:
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                batch.close()
+                futures.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    raise StepFailedError(f"{topic}: one record exceeds {BATCH_BYTES_MAX} bytes, key {key!r}")
+        batch.close()
+        futures.append(await producer.send_batch(batch, topic, partition=partition))
+        return futures
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Let go of the producer; an open transaction is left to the next owner's fence."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), timeout_seconds)
+        except (TimeoutError, KafkaError, asyncio.CancelledError):
+            return  # a producer that cannot say goodbye is fenced by the next one
