@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from connectors.http2.answer import (
     CLOSED,
@@ -47,6 +48,30 @@ class Http2Config:
     ping_interval_seconds: float = 30.0
     ping_timeout_seconds: float = 10.0
     drain_seconds: float = 5.0
+
+    @classmethod
+    def for_url(
+        cls,
+        url: str,
+        setting: str,
+        *,
+        ca_file: str | None,
+        connections: int,
+        streams_max: int,
+        connect_timeout_seconds: float,
+    ) -> Http2Config:
+        """For the origin of `url`. Raises ValueError, naming `setting`, for anything but https://host[:port]."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+            raise ValueError(f"{setting} must be https://host or https://host:port, not {url!r}")
+        return cls(
+            parts.hostname,
+            parts.port or 443,
+            ca_file,
+            connections=connections,
+            streams_max=streams_max,
+            connect_timeout_seconds=connect_timeout_seconds,
+        )
 
     @property
     def authority(self) -> str:

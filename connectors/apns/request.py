@@ -1,0 +1,57 @@
+"""Push → request, by Apple's "Sending notification requests to APNs". Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from connectors.http2 import Fields
+from connectors.outcome import NotSent, Push
+
+# Apple: the maximum for a regular notification.
+PAYLOAD_BYTES_MAX = 4_096
+# Apple: 32 bytes today in hex, "variable length" tomorrow; the bound only keeps a header in its frame.
+_DEVICE_TOKEN = re.compile(r"[0-9a-fA-F]{16,512}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApnsRequest:
+    """`fields` differ from push to push; those that stay are in `staying_fields`."""
+
+    path: str
+    fields: Fields
+    body: bytes
+
+
+def staying_fields(authorization: str, topic: str, urgent: bool) -> Fields:
+    """Headers that are the same for many pushes. Priority 10: at once; 5: when it suits the device's power."""
+    return (
+        ("authorization", authorization),
+        ("apns-topic", topic),
+        ("apns-push-type", "alert"),
+        ("apns-priority", "10" if urgent else "5"),
+    )
+
+
+def build_request(push: Push, now: float) -> ApnsRequest | NotSent:
+    """The request for one push at `now` (epoch seconds), or why there can be none."""
+    token = push.device.address
+    if not _DEVICE_TOKEN.fullmatch(token):
+        return NotSent("invalid_address", retry=False, gone_at_ms=int(now * 1000))
+    body = payload(push)
+    if len(body) > PAYLOAD_BYTES_MAX:
+        return NotSent("payload_too_large", retry=False)
+    # Apple: 0 means one attempt, and nothing is stored.
+    expiration = str(int(now) + push.ttl_seconds) if push.ttl_seconds > 0 else "0"
+    fields = (("apns-id", push.push_id), ("apns-expiration", expiration), ("apns-collapse-id", push.collapse_id))
+    return ApnsRequest("/3/device/" + token, fields, body)
+
+
+def payload(push: Push) -> bytes:
+    """The JSON that the device gets; `aps`, `notification_id` and `type` cannot be overridden by data."""
+    aps: dict[str, object] = {"alert": {"title": push.title, "body": push.body}, "thread-id": push.type}
+    if push.urgent:
+        aps["sound"] = "default"
+    document = {**push.data, "aps": aps, "notification_id": push.notification_id, "type": push.type}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

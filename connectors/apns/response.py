@@ -1,0 +1,103 @@
+"""Answer → outcome, by Apple's "Handling notification responses from APNs". Pure.
+
+Every 4xx is a refusal: Apple words each of its reasons as something that is wrong with the request, the credentials or
+the device. A 5xx proves nothing: Apple says only that one may retry after 15 minutes, not that nothing was taken, and a
+`Shutdown` may overtake a push that went through. So 5xx is `Unknown`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from connectors.http2 import Answer
+from connectors.http2.outcomes import retry_after_seconds
+from connectors.outcome import Accepted, NotSent, Outcome, Unknown
+
+EXPIRED_PROVIDER_TOKEN = "ExpiredProviderToken"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a reason means: the fields are those of `NotSent`; `gone`: the token is of no use any more."""
+
+    status: int
+    retry: bool = False
+    retry_after_seconds: float | None = None
+    gone: bool = False
+    provider_wide: bool = False
+
+
+# "Understand error codes", table of the `reason` values, complete but for those with 5xx. What concerns the signing
+# key is worth another attempt once a person has mended it, so the backlog waits instead of being given up. Apple: do
+# not retry BadDeviceToken, DeviceTokenNotForTopic, Forbidden, ExpiredToken, Unregistered, PayloadTooLarge.
+REFUSALS = {
+    "BadCollapseId": Refusal(400),
+    "BadDeviceToken": Refusal(400, gone=True),
+    "BadExpirationDate": Refusal(400),
+    "BadMessageId": Refusal(400),
+    "BadPriority": Refusal(400),
+    "BadTopic": Refusal(400, provider_wide=True),
+    "DeviceTokenNotForTopic": Refusal(400),
+    "DuplicateHeaders": Refusal(400),
+    "IdleTimeout": Refusal(400, retry=True),
+    "InvalidPushType": Refusal(400),
+    "MissingDeviceToken": Refusal(400),
+    "MissingTopic": Refusal(400, provider_wide=True),
+    "PayloadEmpty": Refusal(400),
+    "TopicDisallowed": Refusal(400, retry=True, provider_wide=True),
+    "BadCertificate": Refusal(403, retry=True, provider_wide=True),
+    "BadCertificateEnvironment": Refusal(403, retry=True, provider_wide=True),
+    EXPIRED_PROVIDER_TOKEN: Refusal(403, retry=True, provider_wide=True),
+    "Forbidden": Refusal(403),
+    "InvalidProviderToken": Refusal(403, retry=True, provider_wide=True),
+    "MissingProviderToken": Refusal(403, retry=True, provider_wide=True),
+    "UnrelatedKeyIdInToken": Refusal(403, retry=True, provider_wide=True),
+    "BadEnvironmentKeyIdInToken": Refusal(403, retry=True, provider_wide=True),
+    "BadPath": Refusal(404),
+    "MethodNotAllowed": Refusal(405),
+    "ExpiredToken": Refusal(410, gone=True),
+    "Unregistered": Refusal(410, gone=True),
+    "PayloadTooLarge": Refusal(413),
+    # "Update the authentication token no more than once every 20 minutes": the one that we have may serve meanwhile,
+    # and one minute is the shortest wait that is no hammering.
+    "TooManyProviderTokenUpdates": Refusal(429, retry=True, retry_after_seconds=60.0, provider_wide=True),
+    # "Too many requests were made consecutively to the same device token."
+    "TooManyRequests": Refusal(429, retry=True),
+}
+
+
+def outcome_of_answer(answer: Answer, now: float) -> Outcome:
+    """The outcome of one answer at `now` (epoch seconds)."""
+    if 200 <= answer.status < 300:
+        return Accepted(answer.status, answer.headers.get("apns-id", ""))
+    said = _document(answer.body)
+    reason = said.get("reason")
+    if not isinstance(reason, str) or not reason:
+        reason = f"http_{answer.status}"
+    if answer.status >= 500:
+        return Unknown(reason, answer.status)
+    # A reason that Apple adds later is judged by its status.
+    refusal = REFUSALS.get(reason) or Refusal(answer.status, retry=answer.status == 429, gone=answer.status == 410)
+    gone_at_ms = None
+    if refusal.gone:
+        # Only a 410 carries it: when APNs first knew that the token was no longer good for the topic.
+        timestamp = said.get("timestamp")
+        gone_at_ms = timestamp if isinstance(timestamp, int) and timestamp > 0 else int(now * 1000)
+    wait_seconds = retry_after_seconds(answer.headers, now)
+    return NotSent(
+        reason,
+        retry=refusal.retry,
+        status=answer.status,
+        retry_after_seconds=refusal.retry_after_seconds if wait_seconds is None else wait_seconds,
+        gone_at_ms=gone_at_ms,
+        provider_wide=refusal.provider_wide,
+    )
+
+
+def _document(body: bytes) -> dict[str, object]:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
