@@ -1,0 +1,30 @@
+"""The hot path: all that suppress reads and writes for each event, without a detour over dictionaries."""
+
+from schemas.envelopes import (
+    current_body,
+    notification_body,
+    write_deferral,
+    write_delivery,
+    write_due,
+)
+from schemas.heads import RE_ENCODE, DueHead, Head, read_due_head, read_head, read_heads
+from schemas.slots import SlotRow, read_slot, write_slot
+from schemas.statuses import StatusWriter
+
+__all__ = [
+    "RE_ENCODE",
+    "DueHead",
+    "Head",
+    "SlotRow",
+    "StatusWriter",
+    "current_body",
+    "notification_body",
+    "read_due_head",
+    "read_head",
+    "read_heads",
+    "read_slot",
+    "write_deferral",
+    "write_delivery",
+    "write_due",
+    "write_slot",
+]

@@ -1,0 +1,201 @@
+"""The records as Python sees them, one TypedDict for each record of schemas/avsc/, which document the fields.
+
+Instants are integers, milliseconds since the epoch, UTC. Enum values are their symbols as plain strings. Fields that
+have a default in the contract may be left out when a record is written, and are always there when it was read.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NotRequired, TypedDict
+
+from schemas.poison import DeadLetterCode
+
+State = Literal[
+    "ADMITTED",
+    "DEFERRED",
+    "RELEASED",
+    "SENDING",
+    "RETRYING",
+    "ACCEPTED",
+    "SUPPRESSED",
+    "DUPLICATE",
+    "EXPIRED",
+    "CANCELLED",
+    "OPTED_OUT",
+    "NO_DEVICE",
+    "UNKNOWN",
+    "DEAD",
+    "ATTEMPTED",
+]
+SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
+ClaimPhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
+VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
+Provider = Literal["APNS", "FCM", "WEBPUSH"]
+
+FINAL_STATES: Final[frozenset[State]] = frozenset(
+    (
+        "ACCEPTED",
+        "SUPPRESSED",
+        "DUPLICATE",
+        "EXPIRED",
+        "CANCELLED",
+        "OPTED_OUT",
+        "NO_DEVICE",
+        "UNKNOWN",
+        "DEAD",
+    )
+)
+"""Every event that was read ends in exactly one of these."""
+
+
+class Notification(TypedDict):
+    """One event on `notifications`: somebody wants this user to be told something."""
+
+    notification_id: str
+    user_id: str
+    type: str
+    created_at: int
+    send_at: NotRequired[int | None]
+    expires_at: NotRequired[int | None]
+    title: NotRequired[str | None]
+    body: NotRequired[str | None]
+    data: NotRequired[dict[str, str]]
+
+
+class Due(TypedDict):
+    """A scheduled notification that is due, on `due`."""
+
+    due_at: int
+    released_at: int
+    origin_partition: int
+    origin_offset: int
+    notification: Notification
+
+
+class Deferral(TypedDict):
+    """On `scheduled`: hold this notification until it is due."""
+
+    due_at: int
+    origin_partition: int
+    origin_offset: int
+    notification: Notification
+
+
+class Delivery(TypedDict):
+    """An admitted notification on `outbox`."""
+
+    admitted_at: int
+    send_by: int
+    attempt: int
+    devices: NotRequired[list[str]]
+    origin_partition: int
+    origin_offset: int
+    notification: Notification
+
+
+class Retry(TypedDict):
+    """On `scheduled`: put this delivery on `outbox` again."""
+
+    due_at: int
+    delivery: Delivery
+
+
+class Verdict(TypedDict):
+    """What became of the notification that holds a slot, on `verdicts`."""
+
+    notification_id: str
+    user_id: str
+    type: str
+    outcome: VerdictOutcome
+    at: int
+
+
+class Status(TypedDict):
+    """One change of state of one notification, on `statuses`."""
+
+    notification_id: str
+    user_id: str
+    type: str
+    state: State
+    reason: str
+    at: int
+    stage: str
+    origin_partition: int
+    origin_offset: int
+    attempt: int
+    provider: NotRequired[str | None]
+    device_id: NotRequired[str | None]
+    by_notification_id: NotRequired[str | None]
+    until: NotRequired[int | None]
+
+
+class Header(TypedDict):
+    """One Kafka header of a dead letter."""
+
+    key: str
+    value: bytes | None
+
+
+class DeadLetter(TypedDict):
+    """A record that could not be worked on, on `dead-letters`."""
+
+    reason: str
+    code: DeadLetterCode
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    at: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+    notification_id: NotRequired[str | None]
+    history: NotRequired[list[str]]
+
+
+class Device(TypedDict):
+    """One address that a provider can reach."""
+
+    device_id: str
+    provider: Provider
+    address: str
+    p256dh: NotRequired[str | None]
+    auth: NotRequired[str | None]
+    registered_at: int
+
+
+class Devices(TypedDict):
+    """All devices of one user, on `devices`."""
+
+    user_id: str
+    devices: list[Device]
+
+
+class Slot(TypedDict):
+    """State of suppress: who holds the window of one (user, type)."""
+
+    notification_id: str
+    phase: SlotPhase
+    blocked_until: int
+    admitted_at: int
+    send_by: int
+
+
+class SeenBlock(TypedDict):
+    """State of suppress: the ids that one step saw and the slots that it changed."""
+
+    at: int
+    sweep_at: int
+    ids: bytes
+    slots: list[bytes]
+
+
+class Claim(TypedDict):
+    """State of deliver: the claim and the outcome for one notification and one device."""
+
+    attempt: int
+    phase: ClaimPhase
+    at: int
+    reason: str
+    retrying: bool

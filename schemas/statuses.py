@@ -1,0 +1,84 @@
+"""Writes the many statuses of one chunk: what is the same in them is encoded once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schemas.contracts import CONTRACTS
+from schemas.records import State
+from schemas.varint import SHORT, write_bytes, write_long
+
+_HEADER: Final = CONTRACTS["Status"].header
+_STATES: Final[dict[str, bytes]] = {
+    symbol: write_long(index)
+    for field in CONTRACTS["Status"].schema["fields"]
+    if field["name"] == "state"
+    for index, symbol in enumerate(field["type"]["symbols"])
+}
+_REASONS_MAX: Final = 1024  # Reasons are words of a small set; where a provider's words vary, forget and go on.
+
+
+class StatusWriter:
+    """Writes Status records that share the stage, the instant and the partition of origin.
+
+    `at` in milliseconds since the epoch. `header`: `Codec.header("Status", topic)`.
+    """
+
+    __slots__ = ("_after_reason", "_header", "_middles")
+
+    def __init__(self, stage: str, at: int, origin_partition: int, header: bytes = _HEADER) -> None:
+        self._header = header
+        self._after_reason = write_long(at) + write_bytes(stage.encode()) + write_long(origin_partition)
+        self._middles: dict[tuple[State, bytes], bytes] = {}
+
+    def write(
+        self,
+        notification_id: bytes,
+        user_type_key: bytes,
+        state: State,
+        reason: bytes,
+        origin_offset: int,
+        attempt: int = 0,
+        by_notification_id: bytes | None = None,
+        until: int | None = None,
+        provider: bytes | None = None,
+        device_id: bytes | None = None,
+    ) -> bytes:
+        """One Status as the value of a record. The fields are those of schemas/avsc/status.avsc, texts in UTF-8.
+
+        `user_type_key` is the key of the slot; user and type are empty where it holds no colon. Nothing is checked:
+        texts must be valid UTF-8. Raises KeyError for no state of the contract, OverflowError beyond 64 bits.
+        """
+        middle = self._middles.get((state, reason))
+        if middle is None:
+            middle = self._middle(state, reason)
+        user_id, _, type = user_type_key.rpartition(b":")
+        if not user_id:
+            type = b""
+        id_size = len(notification_id)
+        user_size = len(user_id)
+        type_size = len(type)
+        return b"".join(
+            (
+                self._header,
+                SHORT[id_size] if id_size < 1024 else write_long(id_size),
+                notification_id,
+                SHORT[user_size] if user_size < 1024 else write_long(user_size),
+                user_id,
+                SHORT[type_size] if type_size < 1024 else write_long(type_size),
+                type,
+                middle,
+                write_long(origin_offset),
+                SHORT[attempt] if 0 <= attempt < 1024 else write_long(attempt),
+                b"\x00" if provider is None else b"\x02" + write_bytes(provider),
+                b"\x00" if device_id is None else b"\x02" + write_bytes(device_id),
+                b"\x00" if by_notification_id is None else b"\x02" + write_bytes(by_notification_id),
+                b"\x00" if until is None else b"\x02" + write_long(until),
+            )
+        )
+
+    def _middle(self, state: State, reason: bytes) -> bytes:
+        if len(self._middles) >= _REASONS_MAX:
+            self._middles.clear()
+        middle = self._middles[state, reason] = _STATES[state] + write_bytes(reason) + self._after_reason
+        return middle
