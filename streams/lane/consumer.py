@@ -207,7 +207,8 @@ class LaneConsumer(driver.Consumer):
             for tp in consumer.assignment():
                 (consumer.pause if tp in paused else consumer.resume)(tp)
 
-        self._thread.thread_loop.call_soon_threadsafe(apply)
+        if not self._thread.thread_loop.is_closed():  # after a crash Faust still pauses on its way out
+            self._thread.thread_loop.call_soon_threadsafe(apply)
 
     def ack(self, message: Any) -> bool:
         """Nothing to note: a chunk's offsets are committed by the transaction of the step that it went into."""

@@ -16,9 +16,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]
 Output = tuple[bytes | None, bytes | None, Headers]
 Changes = dict[bytes, bytes | None]
+
+NO_HEADERS: Headers = []  # shared by all records without any; aiokafka's builder wants a list
 
 BATCH_BYTES_MAX = 512 * 1024  # below the broker's 1 MiB default for a batch, so that none is refused for its size
 
@@ -44,7 +46,9 @@ class Step:
     changes: dict[str, Changes] = field(default_factory=dict)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def emit(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
+    def emit(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = NO_HEADERS
+    ) -> None:
         """Add one record to what the step produces."""
         self.outputs.setdefault((topic, partition), []).append((key, value, headers))
 
@@ -101,7 +105,7 @@ class PartitionTransaction:
             for name, changes in step.changes.items():
                 if changes:
                     table = self._tables[name]
-                    records = [(key, value, ()) for key, value in changes.items()]
+                    records = [(key, value, NO_HEADERS) for key, value in changes.items()]
                     acks = await self._send(table.changelog, self.partition, records)
                     applied.append((table, changes, acks))
                     sent += acks
