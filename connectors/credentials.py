@@ -52,9 +52,7 @@ def load_p256_key(path: str, setting: str) -> ec.EllipticCurvePrivateKey:
                 raise ValueError
             key = ec.derive_private_key(int.from_bytes(raw, "big"), ec.SECP256R1())
     except (ValueError, TypeError):  # TypeError: it is encrypted
-        raise CredentialsError(
-            f"{setting}: {path!r} holds no unencrypted private key. Download or make it anew."
-        ) from None
+        raise CredentialsError(f"{setting}: {path!r} holds no unencrypted private key. Make it anew.") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise CredentialsError(f"{setting}: the key in {path!r} is not a P-256 key, which ES256 needs.")
     return key
@@ -65,9 +63,7 @@ def load_rsa_key(pem: str, setting: str) -> rsa.RSAPrivateKey:
     try:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError):
-        raise CredentialsError(
-            f"{setting}: its private_key is not a private key in PEM. Download the file anew."
-        ) from None
+        raise CredentialsError(f"{setting}: its private_key is no PEM key. Download the file anew.") from None
     if not isinstance(key, rsa.RSAPrivateKey):
         raise CredentialsError(f"{setting}: its private_key is not an RSA key, which RS256 needs.")
     return key

@@ -29,7 +29,7 @@ class Refusal:
 
 
 # "Understand error codes", table of the `reason` values, complete but for those with 5xx. What concerns the signing
-# key is worth another attempt once a person has mended it, so the backlog waits instead of being given up. Apple: do
+# key or the topic, a setting, is worth another attempt once a person has mended it, so the backlog waits instead of being given up. Apple: do
 # not retry BadDeviceToken, DeviceTokenNotForTopic, Forbidden, ExpiredToken, Unregistered, PayloadTooLarge.
 REFUSALS = {
     "BadCollapseId": Refusal(400),
@@ -37,13 +37,13 @@ REFUSALS = {
     "BadExpirationDate": Refusal(400),
     "BadMessageId": Refusal(400),
     "BadPriority": Refusal(400),
-    "BadTopic": Refusal(400, provider_wide=True),
+    "BadTopic": Refusal(400, retry=True, provider_wide=True),
     "DeviceTokenNotForTopic": Refusal(400),
     "DuplicateHeaders": Refusal(400),
     "IdleTimeout": Refusal(400, retry=True),
     "InvalidPushType": Refusal(400),
     "MissingDeviceToken": Refusal(400),
-    "MissingTopic": Refusal(400, provider_wide=True),
+    "MissingTopic": Refusal(400, retry=True, provider_wide=True),
     "PayloadEmpty": Refusal(400),
     "TopicDisallowed": Refusal(400, retry=True, provider_wide=True),
     "BadCertificate": Refusal(403, retry=True, provider_wide=True),

@@ -8,8 +8,10 @@ from email.utils import parsedate_to_datetime
 from connectors.http2.answer import CONNECT_FAILED, DEADLINE_PASSED, HEADERS_TOO_LARGE, Failure
 from connectors.outcome import NotSent, Unknown
 
+# The name of an endpoint resolves to no public address.
+PRIVATE_ADDRESS = "private_address"
 # Nothing that we send again would fare better.
-_FINAL = frozenset((DEADLINE_PASSED, HEADERS_TOO_LARGE, "private_address"))
+_FINAL = frozenset((DEADLINE_PASSED, HEADERS_TOO_LARGE, PRIVATE_ADDRESS))
 
 
 def outcome_of_failure(failure: Failure, *, one_server: bool) -> NotSent | Unknown:

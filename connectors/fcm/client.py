@@ -1,0 +1,95 @@
+"""Speaks to FCM."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connectors.fcm.credentials import AccessTokens, TokenError, load_service_account
+from connectors.fcm.request import FcmRequest, build_request, staying_fields
+from connectors.fcm.response import UNAUTHENTICATED, outcome_of_answer
+from connectors.http2 import Failure, Http2Client, Http2Config
+from connectors.http2.outcomes import outcome_of_failure
+from connectors.outcome import NotSent, Outcome, ProviderName, Push
+
+
+@dataclass(frozen=True, slots=True)
+class FcmConfig:
+    """`token_url`: in place of the one in the file. `request_timeout_seconds`: for a whole `send`, with waiting for an
+    access token. `streams_max`: for each connection; the server's own lower limit is honoured."""
+
+    base_url: str
+    service_account_file: str
+    token_url: str | None = None
+    ca_file: str | None = None
+    connections: int = 4
+    streams_max: int = 500
+    request_timeout_seconds: float = 10.0
+    connect_timeout_seconds: float = 5.0
+
+
+class FcmConnector:
+    """See `connectors.outcome.Connector`. Raises CredentialsError where the service account is not usable."""
+
+    name = ProviderName.FCM
+
+    def __init__(self, config: FcmConfig, clock: Callable[[], float] = time.time) -> None:
+        account = load_service_account(config.service_account_file, config.token_url)
+        self._config = config
+        self._clock = clock
+        context = ssl.create_default_context(cafile=config.ca_file)
+        self._tokens = AccessTokens(account, context, clock, config.connect_timeout_seconds)
+        self._path = f"/v1/projects/{account.project_id}/messages:send"
+        self._http = Http2Client(
+            Http2Config.for_url(
+                config.base_url,
+                "FCM base_url",
+                ca_file=config.ca_file,
+                connections=config.connections,
+                streams_max=config.streams_max,
+                connect_timeout_seconds=config.connect_timeout_seconds,
+            )
+        )
+
+    async def start(self) -> None:
+        """Nothing: connections and tokens are fetched by the first push."""
+
+    async def send(self, push: Push, may_start: Callable[[], bool]) -> Outcome:
+        """One push; a refused access token is renewed and the push asked again once, inside the same limit."""
+        request = build_request(push, self._clock())
+        if isinstance(request, NotSent):
+            return request
+        give_up_at = time.monotonic() + self._config.request_timeout_seconds
+        outcome, authorization = await self._attempt(request, may_start, give_up_at)
+        if authorization and isinstance(outcome, NotSent) and outcome.reason == UNAUTHENTICATED:
+            self._tokens.refuse(authorization)
+            outcome, _ = await self._attempt(request, may_start, give_up_at)
+        return outcome
+
+    async def close(self) -> None:
+        """Wait briefly for answers, then close."""
+        await self._http.close()
+        await self._tokens.close()
+
+    async def _attempt(
+        self, request: FcmRequest, may_start: Callable[[], bool], give_up_at: float
+    ) -> tuple[Outcome, str]:
+        """The outcome, and the authorization that was presented (empty: none was)."""
+        try:
+            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
+                authorization = await self._tokens.authorization()
+        except TimeoutError:
+            return NotSent("token_timeout", retry=True, provider_wide=True), ""
+        except TokenError as error:
+            wait_seconds = error.retry_after_seconds
+            return NotSent(error.reason, retry=True, retry_after_seconds=wait_seconds, provider_wide=True), ""
+        left_seconds = max(0.0, give_up_at - time.monotonic())
+        result = await self._http.request(
+            self._path, staying_fields(authorization), (), request.body, left_seconds, may_start
+        )
+        if isinstance(result, Failure):
+            return outcome_of_failure(result, one_server=True), authorization
+        return outcome_of_answer(result, self._clock()), authorization

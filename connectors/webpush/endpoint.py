@@ -1,0 +1,61 @@
+"""Endpoints are user input: whoever registers a device names the address that we connect to. Pure.
+
+So only https, and only addresses of the public internet, looked at where they are used: the name is resolved, its
+addresses are checked, and the connection goes to an address that passed, not to the name again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+# The longest endpoints in use (WNS) have about 700 characters.
+_URL_CHARACTERS_MAX = 2_048
+# RFC 6052: IPv4 behind a NAT64 gateway, which Python counts as global whatever is inside.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The parts of an endpoint; `origin` is what a VAPID token is for (RFC 8292 section 2)."""
+
+    origin: str
+    host: str
+    port: int
+    path: str
+
+
+def parse_endpoint(url: str) -> Endpoint | None:
+    """The endpoint, or None where it is not an https URL that a push service could have given out."""
+    if len(url) > _URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        return None
+    host = parts.hostname
+    if parts.scheme != "https" or not host or parts.username is not None or parts.password is not None:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Endpoint(f"https://{shown}" if port == 443 else f"https://{shown}:{port}", host, port, path)
+
+
+def is_public_address(address: str) -> bool:
+    """Whether an IP address belongs to the public internet: not private, loopback, link-local, multicast or reserved,
+    not even inside one of the IPv6 forms that carry an IPv4 address."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        inside = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inside = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inside is not None:
+            return is_public_address(str(inside))
+        if ip.teredo is not None or ip.is_site_local:
+            return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved

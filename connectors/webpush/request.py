@@ -1,0 +1,57 @@
+"""Push → request, by RFC 8030 section 5. Pure but for the chance that encryption needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from connectors.credentials import from_base64url
+from connectors.http2 import Fields
+from connectors.outcome import NotSent, Push
+from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, SubscriptionKeyError, encrypt, padded_length
+from connectors.webpush.endpoint import Endpoint, parse_endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class WebPushRequest:
+    """`fields` differ from push to push; those that stay are in `staying_fields`."""
+
+    endpoint: Endpoint
+    fields: Fields
+    body: bytes
+
+
+def staying_fields(authorization: str, ttl_seconds: int, urgent: bool) -> Fields:
+    """Headers that are the same for many pushes to one origin. Urgency: RFC 8030 section 5.3."""
+    return (
+        ("authorization", authorization),
+        ("content-encoding", "aes128gcm"),
+        ("content-type", "application/octet-stream"),
+        ("ttl", str(max(0, ttl_seconds))),
+        ("urgency", "high" if urgent else "normal"),
+    )
+
+
+def build_request(push: Push, now: float) -> WebPushRequest | NotSent:
+    """The request for one push at `now` (epoch seconds), or why there can be none."""
+    gone_at_ms = int(now * 1000)
+    device = push.device
+    endpoint = parse_endpoint(device.address)
+    if endpoint is None:
+        return NotSent("invalid_address", retry=False, gone_at_ms=gone_at_ms)
+    plaintext = payload(push)
+    if len(plaintext) > PLAINTEXT_BYTES_MAX:
+        return NotSent("payload_too_large", retry=False)
+    try:
+        p256dh, auth = from_base64url(device.p256dh or ""), from_base64url(device.auth or "")
+        body = encrypt(plaintext, p256dh, auth, length=padded_length(len(plaintext)))
+    except (SubscriptionKeyError, ValueError):
+        return NotSent("invalid_subscription_key", retry=False, gone_at_ms=gone_at_ms)
+    return WebPushRequest(endpoint, (("topic", push.collapse_id),), body)
+
+
+def payload(push: Push) -> bytes:
+    """The JSON that the page's service worker gets: `tag` is for showNotification, so that one replaces another."""
+    data = {**push.data, "notification_id": push.notification_id, "type": push.type, "push_id": push.push_id}
+    document = {"title": push.title, "body": push.body, "tag": push.collapse_id, "data": data}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
