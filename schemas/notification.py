@@ -1,5 +1,6 @@
 """The hot path: all that suppress reads and writes for each event, without a detour over dictionaries."""
 
+from schemas.due_heads import DueHead, read_due_head
 from schemas.envelopes import (
     current_body,
     notification_body,
@@ -7,7 +8,7 @@ from schemas.envelopes import (
     write_delivery,
     write_due,
 )
-from schemas.heads import RE_ENCODE, DueHead, Head, read_due_head, read_head, read_heads
+from schemas.heads import RE_ENCODE, Head, read_head, read_heads
 from schemas.slots import SlotRow, read_slot, write_slot
 from schemas.statuses import StatusWriter
 

@@ -47,3 +47,33 @@ def write_bytes(text: bytes) -> bytes:
     """The bytes of a string (of valid UTF-8) or of bytes: the length, then the bytes."""
     size = len(text)
     return (SHORT[size] if size < 1024 else write_long(size)) + text
+
+
+_high_read: Final[dict[bytes, int]] = {}
+
+
+def read_instant(value: bytes, at: int) -> int | None:
+    """The long of exactly six bytes at a position: in milliseconds, July 1970 to September 2039. None for any other.
+
+    The complete reader is `schemas.structure.read_varint`; this one takes a third of its time.
+    """
+    low = value[at : at + 2]
+    high = _high_read.get(value[at + 2 : at + 6])
+    if high is None:
+        high = _read_high(value[at + 2 : at + 6])
+        if high is None:
+            return None
+    first, second = low
+    if first & second < 0x80 or first & 1:
+        return None
+    return high + ((first & 0x7F | (second & 0x7F) << 7) >> 1)
+
+
+def _read_high(high: bytes) -> int | None:
+    if len(high) < 4 or high[3] > 0x7F or high[0] & high[1] & high[2] < 0x80:
+        return None
+    if len(_high_read) >= _HIGH_MAX:
+        _high_read.clear()
+    number = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(high)) << 13
+    _high_read[high] = number
+    return number
