@@ -1,0 +1,228 @@
+"""The settings of a worker: from the environment, prefix `RINGONCE_`, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import ssl
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.provider_settings import ApnsSettings, FcmSettings, WebPushSettings
+from streams.setting_error import ENV_PREFIX, MissingSettingError, SettingsError
+from streams.violations import sentence
+
+__all__ = ["Settings", "SettingsError", "kafka_client_options", "load_settings"]
+
+# Read elsewhere: the cache of the embedded broker, and what only tests, benchmarks and chaos runs know.
+_OTHER_VARIABLES = ("RINGONCE_CACHE", "RINGONCE_TEST_", "RINGONCE_BENCH_", "RINGONCE_CHAOS_", "RINGONCE_DEMO_")
+# Kafka's rule for topic names; a prefix and an app id are the start of one.
+_NAME_PATTERN = r"^[A-Za-z0-9._-]*$"
+
+_GROUPS: dict[str, type[BaseModel]] = {"apns": ApnsSettings, "fcm": FcmSettings, "webpush": WebPushSettings}
+
+
+def _bootstrap(addresses: str) -> str:
+    for address in addresses.split(","):
+        host, colon, port = address.strip().rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
+            raise ValueError(f"must be host:port, or several with commas between, is {addresses}")
+    return addresses
+
+
+def _registry_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must be a URL that starts with http:// or https://")
+    if "@" in url:
+        raise ValueError("must not contain a user or a password: they have settings of their own")
+    return url.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """All settings, frozen. Make one with `load_settings`, whose errors are for people."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        # An environment variable is a text; nothing here is a JSON list or table.
+        enable_decoding=False,
+    )
+
+    bootstrap: Annotated[str, AfterValidator(_bootstrap)] | None = Field(
+        None, description="Kafka's address, `host:port,…`. Unset: the demo starts a broker of its own."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How Kafka is spoken to."
+    )
+    ssl_cafile: FilePath | None = Field(None, description="CA certificates (PEM) for Kafka; unset: the system's.")
+    ssl_certfile: FilePath | None = Field(None, description="Client certificate (PEM) for Kafka.")
+    ssl_keyfile: FilePath | None = Field(None, description="Key of the client certificate (PEM).")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, for SASL_PLAINTEXT and SASL_SSL."
+    )
+    sasl_username: str | None = Field(None, description="SASL user.")
+    sasl_password: SecretStr | None = Field(None, description="SASL password.")
+
+    app_id: str = Field(
+        "ringonce",
+        pattern=_NAME_PATTERN,
+        min_length=1,
+        max_length=100,
+        description="Name of the system: consumer group, transactional ids and changelogs start with it.",
+    )
+    topic_prefix: str = Field(
+        "", pattern=_NAME_PATTERN, max_length=100, description="Put before each topic, so that systems share a cluster."
+    )
+    partitions: int = Field(
+        12, ge=1, le=1000, description="Partitions of each topic. Set when they are created, and for good."
+    )
+    replication_factor: int = Field(1, ge=1, le=10, description="Copies of each partition; 3 in production.")
+    session_timeout_seconds: float = Field(
+        10.0, ge=1, le=300, description="A worker that is silent for this long loses its partitions."
+    )
+    heartbeat_seconds: float = Field(3.0, ge=0.1, le=100, description="Time between two heartbeats of a worker.")
+    transaction_timeout_seconds: float = Field(
+        30.0, ge=1, le=900, description="Kafka aborts the transaction of a worker that is silent for this long."
+    )
+
+    schema_registry_url: Annotated[str, AfterValidator(_registry_url)] | None = Field(
+        None, description="Schema registry (Confluent API). Unset: Avro single-object encoding."
+    )
+    schema_registry_username: str | None = Field(None, description="User for the schema registry.")
+    schema_registry_password: SecretStr | None = Field(None, description="Password for the schema registry.")
+
+    types_file: FilePath | None = Field(None, description="Notification types (TOML). Unset: the sample types.")
+    data_dir: Path = Field(Path(".ringonce"), description="Local copies of the tables; may be lost, Kafka has them.")
+    web_host: str = Field("127.0.0.1", min_length=1, description="Where the web views and the gateway listen.")
+    web_port: int = Field(6066, ge=0, le=65_535, description="Their port; 0: any free one.")
+
+    clock_skew_seconds_max: float = Field(
+        5.0, ge=0, le=60, description="A worker whose clock is off by more than this stops sending."
+    )
+    grace_seconds: float = Field(
+        30.0,
+        ge=1,
+        le=600,
+        description="Added to each hold of a slot: request, clock skew, a paused process.",
+    )
+    deliver_in_flight: int = Field(1000, ge=1, le=100_000, description="Pushes that one worker has under way at most.")
+    provider_ca_file: FilePath | None = Field(
+        None, description="CA certificates (PEM) that the providers are checked against; unset: the system's."
+    )
+    apns: ApnsSettings = ApnsSettings()
+    fcm: FcmSettings = FcmSettings()
+    webpush: WebPushSettings = WebPushSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.security_protocol.startswith("SASL"):
+            for name in ("sasl_username", "sasl_password"):
+                if not getattr(self, name):
+                    raise MissingSettingError(name, "security_protocol")
+        if self.ssl_certfile and not self.ssl_keyfile:
+            raise MissingSettingError("ssl_keyfile", "ssl_certfile")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise MissingSettingError("ssl_certfile", "ssl_keyfile")
+        if self.schema_registry_username and not self.schema_registry_password:
+            raise MissingSettingError("schema_registry_password", "schema_registry_username")
+        if self.heartbeat_seconds > self.session_timeout_seconds / 3:
+            raise ValueError(
+                "RINGONCE_HEARTBEAT_SECONDS: must be at most a third of RINGONCE_SESSION_TIMEOUT_SECONDS "
+                f"({self.session_timeout_seconds:g}), is {self.heartbeat_seconds:g}"
+            )
+        if self.grace_seconds < self.request_timeout_seconds_max + self.clock_skew_seconds_max:
+            raise ValueError(
+                f"RINGONCE_GRACE_SECONDS: must cover a request ({self.request_timeout_seconds_max:g} s) and the clock "
+                f"skew ({self.clock_skew_seconds_max:g} s), is {self.grace_seconds:g}"
+            )
+        return self
+
+    @property
+    def request_timeout_seconds_max(self) -> float:
+        """The longest time that a request to any provider may take."""
+        return max(provider.request_timeout_seconds for provider in (self.apns, self.fcm, self.webpush))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of the environment, with `overrides` over them. Raises SettingsError, which shows no secret."""
+    lines = _mistyped()
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        lines += [_line(details) for details in error.errors()]
+    if lines:
+        raise SettingsError("\n".join(dict.fromkeys(lines)))
+    return settings
+
+
+def kafka_client_options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments that every aiokafka client of ours takes. Raises SettingsError without an address."""
+    if settings.bootstrap is None:
+        raise SettingsError(f"{ENV_PREFIX}BOOTSTRAP: must be set to Kafka's address, host:port")
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings)
+    if settings.security_protocol.startswith("SASL") and settings.sasl_password:
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+    return options
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_cafile)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(f"{ENV_PREFIX}SSL_CAFILE: cannot be read: {error}") from error
+    if settings.ssl_certfile:
+        try:
+            context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+        except (ssl.SSLError, OSError) as error:
+            raise SettingsError(f"{ENV_PREFIX}SSL_CERTFILE: cannot be used with its key: {error}") from error
+    return context
+
+
+def setting_names() -> dict[str, Any]:
+    """Each environment variable and its pydantic field, in the order of the documentation."""
+    names: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        group = _GROUPS.get(name)
+        if group is None:
+            names[ENV_PREFIX + name.upper()] = field
+        else:
+            for inner, inner_field in group.model_fields.items():
+                names[f"{ENV_PREFIX}{name.upper()}_{inner.upper()}"] = inner_field
+    return names
+
+
+def _mistyped() -> list[str]:
+    known = setting_names()
+    lines = []
+    for name in sorted(os.environ):
+        if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(_OTHER_VARIABLES):
+            close = difflib.get_close_matches(name, known, n=1)
+            lines.append(f"{name}: no such setting" + (f"; did you mean {close[0]}?" if close else ""))
+    return lines
+
+
+def _line(details: Any) -> str:
+    location = [str(part) for part in details["loc"]]
+    inner = details.get("ctx", {}).get("error")
+    if isinstance(inner, MissingSettingError):
+        location = [inner.name]
+    elif not location:
+        return sentence(details)  # A rule over several settings, which names them itself.
+    name = ENV_PREFIX + "_".join(location).upper()
+    field = setting_names().get(name)
+    secret = field is not None and "SecretStr" in str(field.annotation)
+    return f"{name}: {sentence(details, secret=secret)}"
