@@ -1,0 +1,171 @@
+"""The notification types of an installation, from one TOML file: `[defaults]`, then a table `[types.<name>]` each."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+from jinja2 import TemplateSyntaxError
+from jinja2.sandbox import SandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from schemas.keys import check_type
+from schemas.poison import PoisonError
+from streams.violations import sentence
+
+DAY_SECONDS = 86_400
+
+
+class TypesFileError(Exception):
+    """The types file cannot be used; one line for each mistake: file, table, key, what must be."""
+
+
+class TypePolicy(BaseModel):
+    """What holds for one notification type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    window_seconds: int = Field(
+        3600, ge=1, le=DAY_SECONDS, description="The sliding window: time from one send to the next is at least this."
+    )
+    limit: Literal[1] = Field(1, description="Sends in one window. Only 1 can be promised.")
+    send_within_seconds: float = Field(
+        300, gt=0, le=DAY_SECONDS, description="How long an admitted notification may be tried, retries included."
+    )
+    ttl_seconds: int = Field(
+        3600,
+        ge=0,
+        description="How long a provider may keep it for a device that is off; 0: not at all. At most the window, "
+        "which is also the default.",
+    )
+    attempts: int = Field(5, ge=1, le=100, description="Attempts that are certainly not sent before it is given up.")
+    backoff_seconds_first: float = Field(1.0, gt=0, le=3600, description="Wait before the second attempt; it doubles.")
+    backoff_seconds_max: float = Field(60.0, gt=0, le=DAY_SECONDS, description="The longest wait between two attempts.")
+    on_unknown: Literal["drop", "resend"] = Field(
+        "drop",
+        description="When a push may have been sent: `drop` counts it as sent; `resend` sends it again under the same "
+        "collapse id, so that the device shows one.",
+    )
+    title: str = Field("", description="Title (Jinja2), for events that bring none.")
+    body: str = Field("", description="Text (Jinja2), for events that bring none.")
+    urgent: bool = Field(True, description="Wake the device up; false: when it is awake anyway.")
+    devices: Literal["all", "newest"] = Field("all", description="All devices of the user, or the newest one only.")
+
+    @field_validator("title", "body")
+    @classmethod
+    def _template(cls, source: str) -> str:
+        try:
+            _SYNTAX.parse(source)
+        except TemplateSyntaxError as error:
+            raise ValueError(f"is not a template: {error.message} (line {error.lineno})") from None
+        return source
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ttl_defaults_to_the_window(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "window_seconds" in values:
+            return {"ttl_seconds": values["window_seconds"], **values}
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.ttl_seconds > self.window_seconds:
+            raise ValueError(f"ttl_seconds: must be at most the window ({self.window_seconds}), is {self.ttl_seconds}")
+        if self.backoff_seconds_first > self.backoff_seconds_max:
+            raise ValueError(
+                f"backoff_seconds_first: must be at most backoff_seconds_max ({self.backoff_seconds_max:g}), "
+                f"is {self.backoff_seconds_first:g}"
+            )
+        return self
+
+
+_SYNTAX = SandboxedEnvironment()
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    allow_unknown: bool = True
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    types: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationTypes:
+    """All types; see `policy`."""
+
+    policies: Mapping[str, TypePolicy]
+    defaults: TypePolicy
+    allow_unknown: bool
+
+    def policy(self, type_name: str) -> TypePolicy | None:
+        """What holds for a type. One that the file does not name gets the defaults, or None where the file says
+        `allow_unknown = false`."""
+        policy = self.policies.get(type_name)
+        return self.defaults if policy is None and self.allow_unknown else policy
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> NotificationTypes:
+        """The types of a file; None: the sample types. Raises TypesFileError, one line for each mistake."""
+        if path is None:
+            with as_file(files("streams").joinpath("types.toml")) as built_in:
+                return cls.load(built_in)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise TypesFileError(f"{path}: cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise TypesFileError(f"{path}: is not TOML: {error}") from error
+        return cls.parse(values, str(path))
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], source: str) -> NotificationTypes:
+        """The types of a document that was read already; `source` names it in errors."""
+        try:
+            document = _Document.model_validate(values)
+        except ValidationError as error:
+            raise TypesFileError("\n".join(_line(source, "", details) for details in error.errors())) from None
+        lines: list[str] = []
+        defaults = _policy(document.defaults, source, "defaults", lines, {})
+        policies: dict[str, TypePolicy] = {}
+        for name, table in document.types.items():
+            try:
+                check_type(name.encode())
+            except PoisonError as error:
+                lines.append(f"{source}: [types]: {error.reason}")
+            policies[name] = _policy(table, source, f"types.{name}", lines, document.defaults)
+        if lines:
+            raise TypesFileError("\n".join(lines))
+        return cls(MappingProxyType(policies), defaults, document.allow_unknown)
+
+
+def _policy(
+    table: Mapping[str, Any], source: str, name: str, lines: list[str], defaults: Mapping[str, Any]
+) -> TypePolicy:
+    """The policy of one table over the defaults; what is wrong in `table` itself is added to `lines`."""
+    try:
+        return TypePolicy.model_validate({**defaults, **table})
+    except ValidationError as error:
+        for details in error.errors():
+            if not details["loc"] or str(details["loc"][0]) in table:  # The rest is said of [defaults] already.
+                lines.append(_line(source, name, details))
+        return TypePolicy()
+
+
+def _line(source: str, table: str, details: ErrorDetails) -> str:
+    """`types.toml: [types.chat] window_seconds: must be at least 1, is 0`."""
+    *tables, key = [str(part) for part in details["loc"]] or [""]
+    where = ".".join(part for part in (table, *tables) if part)
+    said = sentence(details)
+    if details["type"] == "extra_forbidden":
+        known = TypePolicy.model_fields if where else _Document.model_fields
+        close = difflib.get_close_matches(key, known, n=1)
+        said = "no such key" + (f"; did you mean {close[0]}?" if close else "")
+    return f"{source}: {f'[{where}] ' if where else ''}{f'{key}: ' if key else ''}{said}"
