@@ -21,12 +21,25 @@ from hyperframe.frame import GoAwayFrame
 
 from connectors.simulators.exchange import BODY_BYTES_MAX, Request, Response, Service
 from connectors.simulators.faults import Fault, Strike
+from connectors.simulators.http2_request import parse
 
 # What Apple's servers announce once a connection is authenticated.
 MAX_CONCURRENT_STREAMS = 1000
 # A client that got a GOAWAY closes by itself; one that does not is cut off then.
 GOAWAY_LINGER_SECONDS = 2.0
 GOAWAY_REASON = b'{"reason":"Shutdown"}'
+
+
+class _Connection(h2.connection.H2Connection):
+    """hyper-h2 walks over all streams for each new one, to count the open ones and to drop the closed ones."""
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """The number of open streams, or less work: an upper bound of it, while that is below the limit."""
+        bound = len(self.streams)
+        if bound < self.local_settings.max_concurrent_streams:
+            return bound
+        return self._open_streams(1)
 
 
 class Http2Connection(asyncio.Protocol):
@@ -42,11 +55,13 @@ class Http2Connection(asyncio.Protocol):
         self._service = service
         self._number = number
         self._connections = connections
-        # Inbound validation stays on: a malformed request must fail here as it would there. Ours need no check.
-        self._h2 = h2.connection.H2Connection(
+        self._h2 = _Connection(
+            # Requests are checked in http2_request, several times as fast; our own answers need no check.
             H2Configuration(
                 client_side=False,
                 header_encoding=None,
+                validate_inbound_headers=False,
+                normalize_inbound_headers=False,
                 validate_outbound_headers=False,
                 normalize_outbound_headers=False,
             )
@@ -104,20 +119,11 @@ class Http2Connection(asyncio.Protocol):
         self._flush()
 
     def _begin(self, event: h2.events.RequestReceived) -> None:
-        method = path = ""
-        headers: dict[bytes, bytes] = {}
-        count = 0
-        for name, value in event.headers:
-            if name[0] != 58:  # 58 is the colon of a pseudo-header
-                headers[name] = value
-                count += 1
-            elif name == b":method":
-                method = value.decode("latin-1")
-            elif name == b":path":
-                path = value.decode("latin-1")
-        self._open[event.stream_id] = Request(
-            method, path, headers, len(headers) != count, self._number, event.stream_id
-        )
+        request = parse(event.headers, self._number, event.stream_id)
+        if request is None:
+            self._h2.reset_stream(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+        else:
+            self._open[event.stream_id] = request
 
     def _add_body(self, event: h2.events.DataReceived) -> None:
         request = self._open.get(event.stream_id)

@@ -46,6 +46,10 @@ class ProviderSimulator(ABC):
     def unavailable(self, strike: Strike) -> RefusedError:
         """The provider's answer for THROTTLE, UNAVAILABLE, UNAVAILABLE_BUT_DELIVERED and INTERNAL."""
 
+    @abstractmethod
+    def unregister(self, address: str, at_ms: int | None = None) -> None:
+        """Let `address` be gone since `at_ms` (now). Raises KeyError for one that was never given out."""
+
     def faults_for(self, request: Request) -> Faults:
         """The plan that `request` is subject to."""
         return self.faults

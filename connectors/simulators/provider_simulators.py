@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from connectors.simulators.apns import ApnsSimulator
 from connectors.simulators.fcm import FcmSimulator
@@ -35,6 +36,30 @@ class ProviderSimulators:
         self.apns = ApnsSimulator(directory, authority, self.log, clock_ms)
         self.fcm = FcmSimulator(directory, authority, self.log, clock_ms)
         self.webpush = WebPushSimulator(directory, authority, self.log, clock_ms)
+
+    def description(self) -> dict[str, Any]:
+        """Where everything is and which credentials are trusted, as plain values. Valid once started."""
+        return {
+            "ca_file": str(self.ca_file),
+            "apns": {
+                "url": self.apns.url,
+                "key_file": str(self.apns.key_file),
+                "key_id": self.apns.key_id,
+                "team_id": self.apns.team_id,
+                "topic": self.apns.topic,
+            },
+            "fcm": {
+                "url": self.fcm.url,
+                "token_url": self.fcm.token_url,
+                "project_id": self.fcm.project_id,
+                "service_account_file": str(self.fcm.service_account_file),
+            },
+            "webpush": {
+                "url": self.webpush.url,
+                "vapid_key_file": str(self.webpush.vapid_key_file),
+                "vapid_subject": self.webpush.vapid_subject,
+            },
+        }
 
     async def __aenter__(self) -> ProviderSimulators:
         """Listen on three free ports."""
