@@ -8,6 +8,7 @@ from schemas.codec import Codec
 from schemas.heads import PLAIN_CODEC, RE_ENCODE, Head, checked_head, read_usual
 from schemas.poison import PoisonError
 from schemas.structure import read_varint
+from schemas.varint import UnusualError, read_instant
 
 _DUE: Final = ("Due",)
 
@@ -31,13 +32,13 @@ def read_due_head(value: bytes | None, key: bytes | None, codec: Codec = PLAIN_C
         at = codec.body_start(value, "Due")
         if at:
             try:
-                due_at, at = read_varint(value, at)
-                released_at, at = read_varint(value, at)
-                partition, at = read_varint(value, at)
-                offset, at = read_varint(value, at)
-                usual = read_usual(value, key, at) if -(2**31) <= partition < 2**31 else None
-            except PoisonError:
-                usual = None
+                due_at = read_instant(value, at)
+                released_at = read_instant(value, at + 6)
+                partition = value[at + 12] >> 1
+                offset, body_at = read_varint(value, at + 13)
+                usual = None if value[at + 12] & 0x81 else read_usual(value, key, body_at)
+            except (IndexError, PoisonError, UnusualError):
+                usual = None  # Legal or not: the complete reader knows.
             if usual is not None:
                 return DueHead(due_at, released_at, partition, offset, usual)
     record = codec.decode(value, _DUE).record

@@ -15,6 +15,7 @@ _STATES: Final[dict[str, bytes]] = {
     if field["name"] == "state"
     for index, symbol in enumerate(field["type"]["symbols"])
 }
+_BEFORE_DELIVERY: Final = b"\x00\x00\x00"  # attempt 0, no provider, no device
 _REASONS_MAX: Final = 1024  # Reasons are words of a small set; where a provider's words vary, forget and go on.
 
 
@@ -69,10 +70,10 @@ class StatusWriter:
                 type,
                 middle,
                 write_long(origin_offset),
-                SHORT[attempt] if 0 <= attempt < 1024 else write_long(attempt),
-                b"\x00" if provider is None else b"\x02" + write_bytes(provider),
-                b"\x00" if device_id is None else b"\x02" + write_bytes(device_id),
-                b"\x00" if by_notification_id is None else b"\x02" + write_bytes(by_notification_id),
+                _BEFORE_DELIVERY
+                if provider is None and device_id is None and not attempt
+                else write_long(attempt) + _optional(provider) + _optional(device_id),
+                b"\x00" if by_notification_id is None else _optional(by_notification_id),
                 b"\x00" if until is None else b"\x02" + write_long(until),
             )
         )
@@ -82,3 +83,7 @@ class StatusWriter:
             self._middles.clear()
         middle = self._middles[state, reason] = _STATES[state] + write_bytes(reason) + self._after_reason
         return middle
+
+
+def _optional(text: bytes | None) -> bytes:
+    return b"\x00" if text is None else b"\x02" + write_bytes(text)

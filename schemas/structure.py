@@ -52,6 +52,9 @@ def read_varint(value: bytes, at: int) -> tuple[int, int]:
 
 
 def _long(value: bytes, at: int) -> int:
+    for end in range(at, min(at + 9, len(value))):  # nine bytes cannot overflow
+        if value[end] < 0x80:
+            return end + 1
     return read_varint(value, at)[1]
 
 
@@ -87,6 +90,11 @@ def _bytes(value: bytes, at: int) -> int:
 
 
 def _string(value: bytes, at: int) -> int:
+    if at < len(value):  # Most texts are short and ASCII: one look instead of three calls.
+        size = value[at]
+        end = at + 1 + (size >> 1)
+        if not size & 0x81 and end <= len(value) and value[at + 1 : end].isascii():
+            return end
     end = _bytes(value, at)
     start = read_varint(value, at)[1]
     try:
@@ -119,10 +127,15 @@ def _enum(symbols: int) -> Walk:
 
 
 def _union(branches: list[Walk]) -> Walk:
+    count = len(branches)
+
     def walk(value: bytes, at: int) -> int:
+        index = value[at] if at < len(value) else 1
+        if not index & 0x81 and index >> 1 < count:
+            return branches[index >> 1](value, at + 1)
         index, at = read_varint(value, at)
-        if not 0 <= index < len(branches):
-            raise StructureError("INVALID_FIELD", f"branch {index} of a union of {len(branches)}")
+        if not 0 <= index < count:
+            raise StructureError("INVALID_FIELD", f"branch {index} of a union of {count}")
         return branches[index](value, at)
 
     return walk

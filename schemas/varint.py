@@ -6,7 +6,14 @@ bytes come from a table, the high ones from a small cache. That is 0.2 µs inste
 
 from __future__ import annotations
 
+from struct import Struct
+from struct import error as StructError  # noqa: N812 (its own name says nothing)
 from typing import Final
+
+
+class UnusualError(Exception):
+    """What a fast reader leaves to the complete one; says nothing of the bytes."""
+
 
 _LOW: Final = tuple(bytes((low & 0x7F | 0x80, low >> 7 | 0x80)) for low in range(1 << 14))
 _HIGH_MAX: Final = 4096  # Of instants, one entry lasts 8 s: more than any chunk needs, and 0.5 MB at most.
@@ -49,31 +56,36 @@ def write_bytes(text: bytes) -> bytes:
     return (SHORT[size] if size < 1024 else write_long(size)) + text
 
 
-_high_read: Final[dict[bytes, int]] = {}
+_INSTANT_PARTS: Final = Struct("<HI").unpack_from
+_high_read: Final[dict[int, int]] = {}
 
 
-def read_instant(value: bytes, at: int) -> int | None:
-    """The long of exactly six bytes at a position: in milliseconds, July 1970 to September 2039. None for any other.
+def read_instant(value: bytes, at: int) -> int:
+    """The long of exactly six bytes at a position: in milliseconds, July 1970 to September 2039.
 
-    The complete reader is `schemas.structure.read_varint`; this one takes a third of its time.
+    Raises UnusualError for any other; the complete reader is `schemas.structure.read_varint`.
     """
-    low = value[at : at + 2]
-    high = _high_read.get(value[at + 2 : at + 6])
-    if high is None:
-        high = _read_high(value[at + 2 : at + 6])
-        if high is None:
-            return None
-    first, second = low
-    if first & second < 0x80 or first & 1:
-        return None
-    return high + ((first & 0x7F | (second & 0x7F) << 7) >> 1)
+    try:
+        low, high = _INSTANT_PARTS(value, at)
+    except StructError:
+        raise UnusualError from None
+    return instant_of(low, high)
 
 
-def _read_high(high: bytes) -> int | None:
-    if len(high) < 4 or high[3] > 0x7F or high[0] & high[1] & high[2] < 0x80:
-        return None
-    if len(_high_read) >= _HIGH_MAX:
-        _high_read.clear()
-    number = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(high)) << 13
-    _high_read[high] = number
+def instant_of(low: int, high: int) -> int:
+    """The same, of the first two and the last four bytes as little-endian integers."""
+    if low & 0x8081 != 0x8080:
+        raise UnusualError
+    return _high_of(high) + ((low & 0x7F | low >> 1 & 0x3F80) >> 1)
+
+
+def _high_of(high: int) -> int:
+    number = _high_read.get(high)
+    if number is None:
+        if high & 0x80808080 != 0x00808080:
+            raise UnusualError
+        if len(_high_read) >= _HIGH_MAX:
+            _high_read.clear()
+        number = (high & 0x7F | high >> 1 & 0x3F80 | high >> 2 & 0x1FC000 | high >> 3 & 0xFE00000) << 13
+        _high_read[high] = number
     return number

@@ -1,0 +1,192 @@
+"""The fast reader of heads and the complete decoder are of one mind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.codec import Codec
+from schemas.contracts import CONTRACTS
+from schemas.keys import TYPE_BYTES_MAX
+from schemas.notification import Head, current_body, read_due_head, read_head, read_heads, write_due
+from schemas.poison import PoisonError
+from tests.properties.codec_records import key_of, legal_bodies, named_records, notifications
+
+CODEC = Codec()
+HEADER = CONTRACTS["Notification"].header
+LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+
+
+def complete(value: bytes | None, key: bytes | None) -> tuple[object, ...] | str:
+    """What a head must be, by the complete decoder and the rules of the contract; or the code of the poison."""
+    try:
+        record = CODEC.decode(value, ["Notification"]).record
+    except PoisonError as error:
+        return error.code
+    notification_id, user_id, type = (record[name].encode() for name in ("notification_id", "user_id", "type"))
+    if not 1 <= len(notification_id) <= 128 or not 1 <= len(user_id) <= 256:
+        return "INVALID_FIELD"
+    if not 1 <= len(type) <= TYPE_BYTES_MAX or not LETTERS.issuperset(type):
+        return "INVALID_FIELD"
+    if key is None:
+        return "NO_KEY"
+    return (notification_id, record["send_at"], record["expires_at"]) if key == key_of(record) else "KEY_MISMATCH"
+
+
+def fast(value: bytes | None, key: bytes | None) -> tuple[object, ...] | str:
+    (head,) = read_heads([value], [key])
+    try:
+        single: Head | str = read_head(value, key)
+    except PoisonError as error:
+        single = error.code
+    if isinstance(head, PoisonError):
+        assert single == head.code
+        return head.code
+    assert single == head
+    assert value is not None
+    assert CODEC.decode(HEADER + value[head.body_start :], ["Notification"]) == CODEC.decode(value, ["Notification"])
+    return head[:3]
+
+
+@given(notifications)
+def test_a_head_is_what_the_record_says(notification: dict[str, Any]) -> None:
+    """Of a sound record with its own key the head has the id and the two instants, and says where the body is."""
+    value = CODEC.encode("Notification", notification)
+    head = read_head(value, key_of(notification))
+    assert head == (
+        notification["notification_id"].encode(),
+        notification["send_at"],
+        notification["expires_at"],
+        len(HEADER),
+    )
+
+
+@given(st.data())
+def test_every_legal_form_has_the_same_head(data: st.DataObject) -> None:
+    """Long varints and several blocks change nothing."""
+    notification = data.draw(notifications)
+    value = HEADER + data.draw(legal_bodies(notification))
+    assert fast(value, key_of(notification)) == complete(value, key_of(notification))
+    assert not isinstance(complete(value, key_of(notification)), str)
+
+
+@given(notifications, st.data())
+def test_cut_off_and_overlong_records_are_poison(notification: dict[str, Any], data: st.DataObject) -> None:
+    """At every place where a record can be cut off, and with anything after it, the code is that of the decoder."""
+    value, key = CODEC.encode("Notification", notification), key_of(notification)
+    cut = value[: data.draw(st.integers(0, len(value) - 1))]
+    longer = value + data.draw(st.binary(min_size=1, max_size=3))
+    assert fast(cut, key) == complete(cut, key)
+    assert fast(longer, key) == complete(longer, key) == "TRAILING_BYTES"
+
+
+@given(notifications, st.data())
+def test_changed_bytes_are_judged_alike(notification: dict[str, Any], data: st.DataObject) -> None:
+    """Some changed bytes leave a record or make poison, and the two agree which."""
+    value, key = bytearray(CODEC.encode("Notification", notification)), key_of(notification)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(value) - 1))
+        value[at] = data.draw(st.one_of(st.integers(0, 255), st.just(value[at] ^ 1), st.just(value[at] ^ 0x80)))
+    assert fast(bytes(value), key) == complete(bytes(value), key)
+
+
+@given(notifications)
+def test_every_single_bit_is_looked_at(notification: dict[str, Any]) -> None:
+    """Whichever bit of a record is flipped, the two agree."""
+    value, key = CODEC.encode("Notification", notification), key_of(notification)
+    for bit in range(0, 8 * min(len(value), 120), 3):
+        flipped = bytearray(value)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert fast(bytes(flipped), key) == complete(bytes(flipped), key)
+
+
+@given(notifications, st.one_of(st.none(), st.binary(max_size=20), notifications.map(key_of)))
+@example(
+    {
+        "notification_id": "n",
+        "user_id": "a:b",
+        "type": "c",
+        "created_at": 0,
+        "send_at": None,
+        "expires_at": None,
+        "title": None,
+        "body": None,
+        "data": {},
+    },
+    b"a:b:c",
+)
+def test_foreign_keys_are_judged_alike(notification: dict[str, Any], key: bytes | None) -> None:
+    """Without a key, or with one of another slot, a record is poison."""
+    value = CODEC.encode("Notification", notification)
+    assert fast(value, key) == complete(value, key)
+
+
+@given(named_records, st.binary(max_size=20))
+def test_foreign_records_are_judged_alike(named: tuple[str, dict[str, Any]], key: bytes) -> None:
+    """A record of another contract, or a notification with ids that cannot be, is poison with the same code."""
+    name, record = named
+    value = CODEC.encode(name, record)
+    if name == "Notification":
+        key = key_of(record)
+    assert fast(value, key) == complete(value, key)
+
+
+@given(st.lists(st.tuples(notifications, st.sampled_from(["sound", "cut", "no key", "no value"])), max_size=6))
+def test_poison_in_a_chunk_touches_no_other_record(chunk: list[tuple[dict[str, Any], str]]) -> None:
+    """In a chunk each record is judged by itself, and the answers keep its order."""
+    values: list[bytes | None] = []
+    keys: list[bytes | None] = []
+    for notification, flaw in chunk:
+        value = CODEC.encode("Notification", notification)
+        values.append(None if flaw == "no value" else value[:-1] if flaw == "cut" else value)
+        keys.append(None if flaw == "no key" else key_of(notification))
+    codes = {"cut": "TRUNCATED", "no key": "NO_KEY", "no value": "NO_VALUE"}
+    for (notification, flaw), head in zip(chunk, read_heads(values, keys), strict=True):
+        if flaw == "sound":
+            assert isinstance(head, Head)
+            assert head.notification_id == notification["notification_id"].encode()
+        else:
+            assert isinstance(head, PoisonError)
+            assert head.code == codes[flaw]
+
+
+def due_complete(value: bytes, key: bytes) -> tuple[object, ...] | str:
+    try:
+        record = CODEC.decode(value, ["Due"]).record
+    except PoisonError as error:
+        return error.code
+    head = complete(CODEC.encode("Notification", record["notification"]), key)
+    own = tuple(record[name] for name in ("due_at", "released_at", "origin_partition", "origin_offset"))
+    return head if isinstance(head, str) else (*own, *head)
+
+
+def due_fast(value: bytes, key: bytes) -> tuple[object, ...] | str:
+    try:
+        due = read_due_head(value, key)
+    except PoisonError as error:
+        return error.code
+    embedded = CODEC.decode(HEADER + value[due.head.body_start :], ["Notification"]).record
+    assert embedded == CODEC.decode(value, ["Due"]).record["notification"]
+    assert CODEC.decode(HEADER + current_body(CODEC, value), ["Notification"]).record == embedded
+    return (*due[:4], *due.head[:3])
+
+
+longs = st.one_of(st.integers(1_700_000_000_000, 1_900_000_000_000), st.integers(-(2**63), 2**63 - 1))
+
+
+@given(longs, longs, st.integers(-1, 2**31 - 1), st.integers(-1, 2**63 - 1), st.data())
+def test_the_head_of_a_due_is_what_the_record_says(
+    due_at: int, released_at: int, partition: int, offset: int, data: st.DataObject
+) -> None:
+    """Sound, cut off, overlong or changed: the head of a Due is that of the complete decoder."""
+    notification = data.draw(notifications)
+    body = data.draw(legal_bodies(notification))
+    value, key = write_due(due_at, released_at, partition, offset, body), key_of(notification)
+    assert due_fast(value, key) == due_complete(value, key)
+    assert not isinstance(due_fast(value, key), str)
+    changed = bytearray(value)
+    changed[data.draw(st.integers(0, len(value) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    for flawed in (value[: data.draw(st.integers(0, len(value) - 1))], value + b"\x00", bytes(changed)):
+        assert due_fast(flawed, key) == due_complete(flawed, key)
