@@ -4,8 +4,7 @@ Instants are integers, milliseconds since the epoch, UTC. Enum values are their 
 have a default in the contract may be left out when a record is written, and are always there when it was read.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: in postponed ones, NotRequired is not seen at run time.
 from typing import Final, Literal, NotRequired, TypedDict
 
 from schemas.poison import DeadLetterCode
