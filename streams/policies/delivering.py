@@ -1,0 +1,110 @@
+"""What is to be done for an admitted notification, device by device, and how it ended.
+
+    (no claim) --claim--> SENDING --2xx--> ACCEPTED
+                            |------certainly not--> NOT_SENT --retry--> SENDING (attempt + 1)
+                            |------anything else--> UNKNOWN
+                            `------owner lost-----> UNKNOWN
+
+A claim without an outcome whose owner is gone may have been sent: it is UNKNOWN and not sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+Phase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
+
+OWNER_LOST = "the worker that had claimed it was lost before it noted an outcome"
+SEND_BY_PASSED = "send_by_passed"
+
+
+class Claim(NamedTuple):
+    """The claim for one device; the fields are those of DeviceClaim in schemas/avsc/delivery_state.avsc."""
+
+    device_id: str
+    provider: str
+    attempt: int
+    phase: Phase
+    at: int
+    reason: str
+
+
+class Plan(NamedTuple):
+    """What to do now: devices to claim for, and claims whose outcome is known without sending."""
+
+    claim: list[str]
+    settled: list[Claim]
+
+
+class NothingToDo(NamedTuple):
+    """This attempt was concluded before: the record is read once more after a crash or a rebalance."""
+
+
+class NoDevice(NamedTuple):
+    """The user has no device, or none of those that the attempt was for."""
+
+
+def plan(
+    attempt: int,
+    concluded_attempt: int,
+    claims: Mapping[str, Claim],
+    targets: Sequence[tuple[str, str]],
+    now: int,
+    send_by: int,
+    grace_ms: int,
+) -> Plan | NothingToDo | NoDevice:
+    """Plan one attempt. `targets`: (device id, provider) that it is for. Instants in milliseconds since the epoch.
+
+    `concluded_attempt`: the latest attempt that was concluded, 0: none.
+    """
+    if concluded_attempt >= attempt:
+        return NothingToDo()
+    to_claim: list[str] = []
+    settled: list[Claim] = []
+    for claim in claims.values():
+        if claim.attempt == attempt and claim.phase == "SENDING":
+            # The lost owner may be paused, not dead: he can still start it until send_by, and it may take until grace.
+            settled.append(claim._replace(phase="UNKNOWN", at=send_by + grace_ms, reason=OWNER_LOST))
+    for device_id, provider in targets:
+        known = claims.get(device_id)
+        if known is not None and known.attempt >= attempt:
+            continue
+        if now >= send_by:
+            settled.append(Claim(device_id, provider, attempt, "NOT_SENT", now, SEND_BY_PASSED))
+        else:
+            to_claim.append(device_id)
+    if not to_claim and not settled and not any(claim.attempt == attempt for claim in claims.values()):
+        return NoDevice()
+    return Plan(to_claim, settled)
+
+
+class Conclusion(NamedTuple):
+    """How the notification ended: its final state, why, and what is said of its slot."""
+
+    state: Literal["ACCEPTED", "UNKNOWN", "EXPIRED", "DEAD"]
+    reason: str
+    verdict: Literal["ACCEPTED", "UNKNOWN", "FREED"]
+    at: int
+
+
+def conclude(claims: Sequence[Claim], now: int) -> Conclusion:
+    """Conclude over the outcomes of all devices. One device that took it makes it ACCEPTED.
+
+    `at` is the latest instant at which any request of it may have reached a provider: the window runs from there.
+    """
+    assert claims, "a notification without any claim ends as NO_DEVICE"
+    assert all(claim.phase != "SENDING" for claim in claims), "a claim without an outcome is settled first"
+    reached = [claim for claim in claims if claim.phase in ("ACCEPTED", "UNKNOWN")]
+    latest = max((claim.at for claim in reached), default=now)
+    for state in ("ACCEPTED", "UNKNOWN"):
+        first = next((claim for claim in reached if claim.phase == state), None)
+        if first is not None:
+            # An UNKNOWN beside an ACCEPTED counts for the window as well: `latest` is over both.
+            verdict: Literal["ACCEPTED", "UNKNOWN"] = "ACCEPTED" if state == "ACCEPTED" else "UNKNOWN"
+            return Conclusion(verdict, first.reason, verdict, latest)
+    last = max(claims, key=lambda claim: claim.at)
+    state_of_none: Literal["EXPIRED", "DEAD"] = (
+        "EXPIRED" if all(claim.reason == SEND_BY_PASSED for claim in claims) else "DEAD"
+    )
+    return Conclusion(state_of_none, last.reason, "FREED", now)

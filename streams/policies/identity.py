@@ -1,0 +1,26 @@
+"""The ids under which a notification is known outside, derived so that every attempt has the same."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+
+# Any fixed namespace serves, as long as it never changes: apns-id must be the same over all attempts.
+PUSH_NAMESPACE = uuid.UUID("6f1f2c2e-6f4e-5d0b-9d2b-7f1f6d0f3a11")
+COLLAPSE_ID_CHARACTERS = 32  # the strictest limit of the three providers: RFC 8030, section 5.4
+
+
+def push_id(slot: bytes, notification_id: str, device_id: str) -> str:
+    """Return the id of the push of one notification to one device, a UUID in canonical form (apns-id)."""
+    return str(uuid.uuid5(PUSH_NAMESPACE, f"{slot.hex()} {notification_id} {device_id}"))
+
+
+def collapse_id(slot: bytes) -> str:
+    """Return what makes a device show one notification of a slot: apns-collapse-id, collapse_key and tag, Topic."""
+    return base64.urlsafe_b64encode(hashlib.sha256(slot).digest())[:COLLAPSE_ID_CHARACTERS].decode()
+
+
+def seen_digest(slot: bytes, notification_id: bytes) -> bytes:
+    """Return the 16 bytes by which a notification of a slot is remembered: 2**64 of them before two are expected to meet."""
+    return hashlib.blake2b(slot + b"\0" + notification_id, digest_size=16).digest()

@@ -1,0 +1,84 @@
+"""Rows of the tables of deliver: one for each notification with its claims, one for each user with the devices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from connectors.outcome import Device, ProviderName
+from schemas.codec import Codec
+from streams.policies.delivering import Claim
+
+STATE_PREFIX = b"d"
+
+_codec = Codec()
+
+
+class DeliveryState(NamedTuple):
+    """What is known of one notification."""
+
+    attempt: int
+    concluded: bool
+    at: int
+    claims: dict[str, Claim]
+
+    @property
+    def concluded_attempt(self) -> int:
+        """The latest attempt for which nothing more is to be done, 0: none."""
+        return self.attempt if self.concluded else self.attempt - 1
+
+
+NO_STATE = DeliveryState(0, True, 0, {})
+
+
+def state_key(slot: bytes, notification_id: str) -> bytes:
+    """Return the key of a notification's row. An id may hold any byte but is last, so that no two keys are alike."""
+    return STATE_PREFIX + len(slot).to_bytes(2, "big") + slot + notification_id.encode()
+
+
+def write_state(state: DeliveryState) -> bytes:
+    """Write a row."""
+    claims = [claim._asdict() for claim in state.claims.values()]
+    return _codec.encode("DeliveryState", {**state._asdict(), "claims": claims})
+
+
+def read_state(row: bytes | None) -> DeliveryState:
+    """Read a row, or what is known where there is none: nothing."""
+    if row is None:
+        return NO_STATE
+    record = _codec.decode(row, ("DeliveryState",)).record
+    claims = {claim["device_id"]: Claim(**claim) for claim in record["claims"]}
+    return DeliveryState(record["attempt"], record["concluded"], record["at"], claims)
+
+
+def read_devices(row: bytes | None) -> list[Device]:
+    """Read a user's devices."""
+    if row is None:
+        return []
+    record = _codec.decode(row, ("Devices",)).record
+    return [
+        Device(
+            device_id=device["device_id"],
+            provider=ProviderName(device["provider"].lower()),
+            address=device["address"],
+            p256dh=device["p256dh"],
+            auth=device["auth"],
+            registered_at_ms=device["registered_at"],
+        )
+        for device in record["devices"]
+    ]
+
+
+def write_devices(user_id: str, devices: list[Device]) -> bytes:
+    """Write a user's devices."""
+    listed = [
+        {
+            "device_id": device.device_id,
+            "provider": device.provider.value.upper(),
+            "address": device.address,
+            "p256dh": device.p256dh,
+            "auth": device.auth,
+            "registered_at": device.registered_at_ms,
+        }
+        for device in devices
+    ]
+    return _codec.encode("Devices", {"user_id": user_id, "devices": listed})

@@ -1,0 +1,153 @@
+"""The table of suppress: slots, ids of the last 24 hours, and the blocks by which both are swept.
+
+    s <slot key> [NUL place]   one place of a slot                       in the changelog
+    b <sweep_at> <number>      ids that one step saw, slots it changed   in the changelog
+    i <digest>                 an id: when it was seen, and how          local only, unfolded from the blocks
+
+One changelog record for the ids of a whole step, instead of one for each event, is what makes remembering every id
+affordable. A block is swept from the front, in order of time, so that sweeping never scans what is still needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import rocksdict
+
+from schemas.codec import Codec
+from streams.lane.table import LaneTable
+from streams.policies.suppression import Place, Seen
+
+PLACE_PREFIX = b"s"
+ID_PREFIX = b"i"
+BLOCK_PREFIX = b"b"
+BLOCKS_END = b"c"
+DIGEST_BYTES = 16
+ENTRY_BYTES = DIGEST_BYTES + 1
+SEEN: tuple[Seen, ...] = ("FINAL", "DEFERRED")
+ID_MARKS = (b"\x00", b"\x01")
+
+_codec = Codec()
+
+
+class SeenMark(NamedTuple):
+    """When an id was seen, milliseconds since the epoch, and how."""
+
+    at: int
+    seen: Seen
+
+
+class Block(NamedTuple):
+    """What one step saw and changed; `ids` are digest and mark, 17 bytes each."""
+
+    at: int
+    sweep_at: int
+    ids: bytes
+    slots: list[bytes]
+
+    def digests(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (digest, mark) of each id."""
+        for start in range(0, len(self.ids), ENTRY_BYTES):
+            yield self.ids[start : start + DIGEST_BYTES], self.ids[start + DIGEST_BYTES : start + ENTRY_BYTES]
+
+
+def place_key(slot: bytes, index: int) -> bytes:
+    """Return the key of one place; the first one, which most types have only, is that of the slot."""
+    return PLACE_PREFIX + slot if index == 0 else b"%b%b\0%d" % (PLACE_PREFIX, slot, index)
+
+
+def id_key(digest: bytes) -> bytes:
+    """Return the key under which an id is looked up."""
+    return ID_PREFIX + digest
+
+
+def read_mark(row: bytes) -> SeenMark:
+    """Read an id's row."""
+    return SeenMark(int.from_bytes(row[:8], "big"), SEEN[row[8]])
+
+
+def block_key(sweep_at: int, number: int) -> bytes:
+    """Return the key of a block: in order of when it may be swept."""
+    return BLOCK_PREFIX + sweep_at.to_bytes(8, "big") + number.to_bytes(8, "big")
+
+
+def block_sweep_at(key: bytes) -> int:
+    """Return when the block with this key may be swept."""
+    return int.from_bytes(key[1:9], "big")
+
+
+def write_block(block: Block) -> bytes:
+    """Write a block as the changelog has it."""
+    return _codec.encode("SeenBlock", block._asdict())
+
+
+def read_block(row: bytes) -> Block:
+    """Read a block."""
+    record = _codec.decode(row, ("SeenBlock",)).record
+    return Block(record["at"], record["sweep_at"], record["ids"], record["slots"])
+
+
+class SlotsTable(LaneTable):
+    """Unfolds the ids of a block into rows when the block is written, and folds them when it is swept."""
+
+    def write_rows(
+        self, store: rocksdict.Rdict, batch: rocksdict.WriteBatch, changes: Iterable[tuple[bytes, bytes | None]]
+    ) -> None:
+        """Put the changes into the batch; the rows of the same batch count as written."""
+        blocks: dict[bytes, bytes] = {}
+        ids: dict[bytes, bytes] = {}
+        for key, value in changes:
+            if value is None:
+                if key.startswith(BLOCK_PREFIX):
+                    old = blocks.pop(key, None) or store.get(key)
+                    if old is not None:
+                        self._fold(store, batch, read_block(old), ids)
+                batch.delete(key)
+                continue
+            batch.put(key, value)
+            if key.startswith(BLOCK_PREFIX):
+                blocks[key] = value
+                block = read_block(value)
+                at = block.at.to_bytes(8, "big")
+                for digest, mark in block.digests():
+                    ids[id_key(digest)] = row = at + mark
+                    batch.put(id_key(digest), row)
+
+    @staticmethod
+    def _fold(store: rocksdict.Rdict, batch: rocksdict.WriteBatch, block: Block, fresh: dict[bytes, bytes]) -> None:
+        keys = [id_key(digest) for digest, _ in block.digests()]
+        if not keys:
+            return
+        at = block.at.to_bytes(8, "big")
+        for key, row in zip(keys, store.get(keys), strict=True):
+            row = fresh.get(key, row)
+            if row is not None and row[:8] == at:  # seen again since: then a later block looks after it
+                batch.delete(key)
+
+    def places(self, partition: int, slot: bytes, limit: int) -> list[bytes | None]:
+        """Return the rows of all places of a slot."""
+        return self.read(partition, [place_key(slot, index) for index in range(limit)])
+
+    def first_sweep_at(self, partition: int, start: bytes = BLOCK_PREFIX) -> int | None:
+        """Return when the first block may be swept, looking from this key on."""
+        rows = self.scan(partition, start, BLOCKS_END, 1)
+        return block_sweep_at(rows[0][0]) if rows else None
+
+    def latest_ms(self, partition: int) -> int:
+        """Return the time of the newest block: no decision was taken later. 0: there is none."""
+        cursor = self.store.partition(partition).iter()
+        cursor.seek_for_prev(BLOCKS_END)
+        latest = 0
+        # Blocks of slots and of ids lie in different stretches of time: the newest of the last few is the latest.
+        for _ in range(LATEST_BLOCKS):
+            if not cursor.valid() or not cursor.key().startswith(BLOCK_PREFIX):
+                break
+            latest = max(latest, read_block(cursor.value()).at)
+            cursor.prev()
+        return latest
+
+
+LATEST_BLOCKS = 4
+
+__all__ = ["Block", "Place", "SeenMark", "SlotsTable"]

@@ -1,0 +1,139 @@
+"""suppress: at most one notification of a slot within any window.
+
+Reads `notifications`, `due` and `verdicts`; keeps places and ids in `slots`; writes `outbox`, `scheduled`, `statuses`,
+`dead-letters`. Guarantee: each record read ends in exactly one outcome, and outcome, state and offset are one
+transaction. A crash before the commit leaves nothing of a step, after it all of it; there is nothing in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from schemas.codec import Codec
+from schemas.keys import split_slot_key
+from schemas.notification import RE_ENCODE, Head, current_body, read_due_head, read_heads
+from schemas.poison import PoisonError
+from streams.lane.chunk import Chunk, Record
+from streams.lane.transaction import Step
+from streams.policies.suppression import SlotPolicy
+from streams.stages.origin import origin_of
+from streams.stages.slots_table import BLOCK_PREFIX, BLOCKS_END, SlotsTable, block_sweep_at, read_block
+from streams.stages.suppress_step import Event, SuppressStep
+from streams.topic_names import StageTopics
+
+SWEEP_BLOCKS_MAX = 8  # in one step, so that a long absence is caught up with in small portions
+
+
+class SuppressDecider:
+    """The stage on one partition. Changes of a step are in the table only once the step is committed."""
+
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        table: SlotsTable,
+        topics: StageTopics,
+        policy_of: Callable[[bytes], SlotPolicy | None],
+        codec: Codec,
+    ) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.table = table
+        self.topics = topics
+        self.policy_of = policy_of
+        self.codec = codec
+        self.headers = {
+            "Delivery": codec.header("Delivery", topics.outbox),
+            "Deferral": codec.header("Deferral", topics.scheduled),
+            "Status": codec.header("Status", topics.statuses),
+        }
+        self._block_number = 0
+        self._sweep_from = BLOCK_PREFIX
+        self._sweep_at = table.first_sweep_at(partition)
+
+    def latest_ms(self) -> int:
+        """One later than the last decision that the table knows of."""
+        return self.table.latest_ms(self.partition) + 1
+
+    def next_at_ms(self) -> int | None:
+        """When the next block may be swept."""
+        return self._sweep_at
+
+    def new_block(self, sweep_at: int) -> int:
+        """Return a number that makes the key of a new block unique, and note when it is to be swept."""
+        self._block_number += 1
+        self._sweep_at = sweep_at if self._sweep_at is None else min(self._sweep_at, sweep_at)
+        return self._block_number
+
+    def step(self, chunks: Sequence[Chunk], now_ms: int) -> Step:
+        """Verdicts first, because they free slots; then what is due; then what is new; then what has run out."""
+        work = SuppressStep(self, now_ms)
+        sweeping = self._sweep_at is not None and self._sweep_at <= now_ms
+        for chunk in chunks:
+            if chunk.topic == self.topics.verdicts:
+                self._verdicts(work, chunk)
+        for chunk in chunks:
+            if chunk.topic == self.topics.due:
+                self._due(work, chunk)
+        for chunk in chunks:
+            if chunk.topic == self.topics.notifications:
+                self._notifications(work, chunk)
+        if sweeping:
+            self._sweep(work)
+        return work.finish()
+
+    def _notifications(self, work: SuppressStep, chunk: Chunk) -> None:
+        records = chunk.records
+        heads = read_heads([record.value for record in records], [record.key for record in records], self.codec)
+        events: list[Event] = []
+        partition, body_of = chunk.partition, self._body_of_notification
+        for record, head in zip(records, heads, strict=True):
+            origin = (partition, record.offset) if not record.headers else origin_of(record, partition)
+            if isinstance(head, PoisonError):
+                work.give_up(head, record, origin, record.key or b"", None)
+            else:
+                assert record.key is not None, "a head is read only where the key is that of the body"
+                events.append((head, record.key, record, origin, body_of))
+        work.decide_all(events, released=False)
+
+    def _body_of_notification(self, record: Record, head: Head) -> bytes:
+        assert record.value is not None, "a head was read from it"
+        if head.body_start == RE_ENCODE:
+            return current_body(self.codec, record.value)
+        return record.value[head.body_start :]
+
+    def _due(self, work: SuppressStep, chunk: Chunk) -> None:
+        events: list[Event] = []
+        for record in chunk.records:
+            try:
+                due = read_due_head(record.value, record.key, self.codec)
+            except PoisonError as error:
+                work.give_up(error, record, (-1, -1), record.key or b"", None)
+                continue
+            assert record.key is not None, "a head is read only where the key is that of the body"
+            origin = (due.origin_partition, due.origin_offset)
+            events.append((due.head, record.key, record, origin, self._body_of_notification))
+        work.decide_all(events, released=True)
+
+    def _verdicts(self, work: SuppressStep, chunk: Chunk) -> None:
+        for record in chunk.records:
+            try:
+                if record.key is None:
+                    raise PoisonError("NO_KEY", "the verdict has no key; it must be user_id:type")
+                split_slot_key(record.key)
+                verdict = self.codec.decode(record.value, ("Verdict",)).record
+            except PoisonError as error:
+                work.give_up(error, record, (-1, -1), record.key or b"", None)
+                continue
+            work.settle(record.key, verdict["notification_id"].encode(), verdict["outcome"], verdict["at"])
+
+    def _sweep(self, work: SuppressStep) -> None:
+        rows = self.table.scan(self.partition, self._sweep_from, BLOCKS_END, SWEEP_BLOCKS_MAX + 1)
+        self._sweep_at = None
+        for number, (key, row) in enumerate(rows):
+            if number == SWEEP_BLOCKS_MAX or block_sweep_at(key) > work.now:
+                self._sweep_at = block_sweep_at(key)
+                break
+            work.sweep(key, read_block(row))
+            self._sweep_from = key + b"\0"
+        # A block that this very step adds is noted when it is written, in `finish`.

@@ -1,0 +1,230 @@
+"""One step of suppress: what its decisions have changed so far, laid over what the table holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from schemas.keys import partition_of, split_slot_key
+from schemas.notification import Head, StatusWriter, read_slot, write_deferral, write_delivery, write_slot
+from schemas.poison import PoisonError
+from schemas.records import State
+from streams.lane.chunk import Record
+from streams.lane.transaction import Step
+from streams.policies.identity import seen_digest
+from streams.policies.suppression import Admit, Defer, Duplicate, Place, SlotPolicy, Suppress, decide, settle
+from streams.stages.dead_letters import dead_letter
+from streams.stages.origin import Origin, with_origin
+from streams.stages.slots_table import ID_MARKS, Block, block_key, id_key, place_key, read_mark, write_block
+
+if TYPE_CHECKING:
+    from streams.stages.suppress import SuppressDecider
+
+SEEN_MS = 24 * 3600 * 1000  # ids are remembered for a day: the longest that producers are expected to retry
+FINAL, DEFERRED = ID_MARKS
+SUPPRESSED_REASONS = {
+    "HELD": b"the slot is held by a notification that is being sent",
+    "ACCEPTED": b"another notification was sent within the window",
+    "UNKNOWN": b"another notification may have been sent within the window",
+}
+DUPLICATE_REASONS = {"FINAL": b"seen before", "DEFERRED": b"scheduled before"}
+
+Event = tuple[Head, bytes, Record, Origin, Callable[[Record, Head], bytes]]
+"""(head, slot key, record, origin, how to get the body): a notification that could be read."""
+
+
+def readable_slot(key: bytes) -> bytes:
+    """Return the key if it is one of a slot, else nothing: a status must be text."""
+    try:
+        split_slot_key(key)
+    except PoisonError:
+        return b""
+    return key
+
+
+class SuppressStep:
+    """Collects the effects of one step. A later decision of the step sees what an earlier one has changed."""
+
+    def __init__(self, stage: SuppressDecider, now: int) -> None:
+        self.step = Step()
+        self.now = now
+        self._stage = stage
+        self._partition = stage.partition
+        self._places: dict[bytes, Place | None] = {}
+        self._seen: dict[bytes, bytes] = {}
+        self._ids: list[bytes] = []
+        self._changed: dict[bytes, Place | None] = {}
+        self._swept: dict[bytes, bytes | None] = {}
+        self._writers: dict[int, StatusWriter] = {}
+        self._statuses = self.step.outputs.setdefault((stage.topics.statuses, self._partition), [])
+
+    def decide_all(self, events: Sequence[Event], released: bool) -> None:
+        """Decide on notifications in their order, with one read of the table for all of them."""
+        now, stage, places, seen = self.now, self._stage, self._places, self._seen
+        digests = [seen_digest(slot, head.notification_id) for head, slot, *_ in events]
+        wanted = [id_key(digest) for digest in digests]
+        wanted += [place_key(slot, 0) for _, slot, *_ in events]
+        rows = stage.table.read(self._partition, wanted)
+        count = len(events)
+        oldest = now - SEEN_MS
+        for index, (head, slot, record, origin, body_of) in enumerate(events):
+            digest, mark_row, row = digests[index], rows[index], rows[count + index]
+            policy = stage.policy_of(slot)
+            if policy is None:
+                kind = slot.rpartition(b":")[2].decode()
+                self.give_up(
+                    PoisonError("UNKNOWN_TYPE", f"no type {kind!r} in the types file"), record, origin, slot, head
+                )
+                continue
+            fresh = seen.get(digest)
+            if fresh is None and mark_row is not None:
+                mark = read_mark(mark_row)
+                remembered = mark.seen if mark.at > oldest else None
+            else:
+                remembered = None if fresh is None else "FINAL" if fresh == FINAL else "DEFERRED"
+            if slot not in places:
+                if row is None and mark_row is None and not self._is_ours(slot, record, origin):
+                    continue
+                places[slot] = None if row is None else Place._make(read_slot(row))
+            held = (places[slot],) if policy.limit == 1 else self._all_places(slot, policy)
+            decision = decide(head.notification_id, head.send_at, head.expires_at, held, remembered, now, policy, released)
+            kind_of = type(decision)
+            if kind_of is Suppress:
+                self._status(
+                    origin, slot, head, "SUPPRESSED", SUPPRESSED_REASONS[decision.phase], decision.by, decision.until
+                )
+                mark_byte = FINAL
+            elif kind_of is Admit:
+                self._admit(decision, head, slot, record, origin, body_of)
+                mark_byte = FINAL
+            elif kind_of is Duplicate:
+                self._status(
+                    origin, slot, head, "DUPLICATE", DUPLICATE_REASONS[decision.seen], head.notification_id
+                )
+                continue
+            elif kind_of is Defer:
+                body = body_of(record, head)
+                value = write_deferral(decision.due_at, *origin, body, stage.headers["Deferral"])
+                self.step.emit(stage.topics.scheduled, self._partition, slot, value)
+                self._status(origin, slot, head, "DEFERRED", b"not due yet", None, decision.due_at)
+                mark_byte = DEFERRED
+            else:
+                self._status(origin, slot, head, "EXPIRED", b"of no use any more when it was its turn")
+                mark_byte = FINAL
+            seen[digest] = mark_byte
+            self._ids.append(digest + mark_byte)
+
+    def _admit(
+        self,
+        decision: Admit,
+        head: Head,
+        slot: bytes,
+        record: Record,
+        origin: Origin,
+        body_of: Callable[[Record, Head], bytes],
+    ) -> None:
+        stage, place = self._stage, decision.place
+        self._change(place_key(slot, decision.index), place)
+        if decision.index == 0:
+            self._places[slot] = place
+        value = write_delivery(
+            place.admitted_at, place.send_by, 1, (), *origin, body_of(record, head), stage.headers["Delivery"]
+        )
+        user = slot.rpartition(b":")[0]
+        self.step.emit(stage.topics.outbox, partition_of(user, stage.partitions), user, value)
+        self._status(origin, slot, head, "ADMITTED", b"the window is free", None, place.send_by)
+
+    def _all_places(self, slot: bytes, policy: SlotPolicy) -> list[Place | None]:
+        rows = self._stage.table.places(self._partition, slot, policy.limit)
+        keys = [place_key(slot, index) for index in range(policy.limit)]
+        return [
+            self._changed[key] if key in self._changed else None if row is None else Place._make(read_slot(row))
+            for key, row in zip(keys, rows, strict=True)
+        ]
+
+    def _is_ours(self, slot: bytes, record: Record, origin: Origin) -> bool:
+        """Tell whether the slot belongs to this partition; if not, route the record to the one it belongs to.
+
+        Producers whose default partitioner is not Kafka's murmur2 (librdkafka's is CRC32) spread a slot over partitions.
+        A slot that has a row here was checked when it got it.
+        """
+        stage = self._stage
+        partition = partition_of(slot, stage.partitions)
+        if partition == self._partition:
+            return True
+        self.step.emit(stage.topics.notifications, partition, slot, record.value, with_origin(record, origin))
+        return False
+
+    def settle(self, slot: bytes, notification_id: bytes, outcome: str, at: int) -> None:
+        """Apply the verdict on a notification, if it still holds a place; one that came too late changes nothing."""
+        policy = self._stage.policy_of(slot)
+        if policy is None:
+            return
+        for index, place in enumerate(self._all_places(slot, policy)):
+            if place is not None and place.notification_id == notification_id and place.phase == "HELD":
+                after = settle(place, outcome, at, policy)  # type: ignore[arg-type] # the contract has no other symbols
+                self._change(place_key(slot, index), after)
+                if index == 0:
+                    self._places[slot] = after
+                return
+
+    def give_up(self, error: PoisonError, record: Record, origin: Origin, slot: bytes, head: Head | None) -> None:
+        """Put a record on `dead-letters`."""
+        stage = self._stage
+        notification_id = None if head is None else head.notification_id.decode()
+        place = (stage.topics.notifications, self._partition)
+        letter = dead_letter(
+            stage.codec, error, "suppress", place, record, self.now, stage.topics.dead_letters, notification_id
+        )
+        self.step.emit(stage.topics.dead_letters, self._partition, record.key, letter)
+        self._status(origin, readable_slot(slot), head, "DEAD", f"{error.code}: {error.reason}".encode())
+
+    def _status(
+        self,
+        origin: Origin,
+        slot: bytes,
+        head: Head | None,
+        state: State,
+        reason: bytes,
+        by: bytes | None = None,
+        until: int | None = None,
+    ) -> None:
+        writer = self._writers.get(origin[0])
+        if writer is None:
+            header = self._stage.headers["Status"]
+            writer = self._writers[origin[0]] = StatusWriter("suppress", self.now, origin[0], header)
+        notification_id = b"" if head is None else head.notification_id
+        value = writer.write(notification_id, slot, state, reason, origin[1], 0, by, until)
+        self._statuses.append((slot, value, []))
+
+    def _change(self, key: bytes, place: Place | None) -> None:
+        self._changed[key] = place
+
+    def sweep(self, key: bytes, block: Block) -> None:
+        """Forget a block: its ids, and those of its slots whose window is over."""
+        self._swept[key] = None
+        if not block.slots:
+            return
+        for slot_row, row in zip(block.slots, self._stage.table.read(self._partition, block.slots), strict=True):
+            if row is not None and slot_row not in self._changed and read_slot(row).blocked_until <= self.now:
+                self._swept[slot_row] = None
+
+    def finish(self) -> Step:
+        """Return the step with its changes: places, and a block for the ids and one for the slots."""
+        changes: dict[bytes, bytes | None] = {
+            key: None if place is None else write_slot(*place) for key, place in self._changed.items()
+        }
+        changes.update({key: None for key in self._swept if key not in changes})
+        taken = [(key, place.blocked_until) for key, place in self._changed.items() if place is not None]
+        if self._ids:
+            self._block(changes, Block(self.now, self.now + SEEN_MS, b"".join(self._ids), []))
+        if taken:
+            # A verdict that comes an hour late ends a window in the past; the sweeper looks ahead only.
+            sweep_at = max(self.now + 1, *(until for _, until in taken))
+            self._block(changes, Block(self.now, sweep_at, b"", [key for key, _ in taken]))
+        if changes:
+            self.step.changes[self._stage.table.name] = changes
+        return self.step
+
+    def _block(self, changes: dict[bytes, bytes | None], block: Block) -> None:
+        changes[block_key(block.sweep_at, self._stage.new_block(block.sweep_at))] = write_block(block)
