@@ -28,9 +28,10 @@ class Refusal:
     provider_wide: bool = False
 
 
-# "Understand error codes", table of the `reason` values, complete but for those with 5xx. What concerns the signing
-# key or the topic, a setting, is worth another attempt once a person has mended it, so the backlog waits instead of being given up. Apple: do
-# not retry BadDeviceToken, DeviceTokenNotForTopic, Forbidden, ExpiredToken, Unregistered, PayloadTooLarge.
+# "Understand error codes", table of the `reason` values, complete but for those with 5xx. What concerns a setting (the
+# signing key, the topic) is worth another attempt once a person has mended it, so the backlog waits instead of being
+# given up. Apple: do not retry BadDeviceToken, DeviceTokenNotForTopic, Forbidden, ExpiredToken, Unregistered,
+# PayloadTooLarge.
 REFUSALS = {
     "BadCollapseId": Refusal(400),
     "BadDeviceToken": Refusal(400, gone=True),

@@ -12,6 +12,7 @@ from connectors.fcm.credentials import AccessTokens, TokenError, load_service_ac
 from connectors.fcm.request import FcmRequest, build_request, staying_fields
 from connectors.fcm.response import UNAUTHENTICATED, outcome_of_answer
 from connectors.http2 import Failure, Http2Client, Http2Config
+from connectors.http2.answer import CLOSED
 from connectors.http2.outcomes import outcome_of_failure
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 
@@ -42,6 +43,7 @@ class FcmConnector:
         self._clock = clock
         context = ssl.create_default_context(cafile=config.ca_file)
         self._tokens = AccessTokens(account, context, clock, config.connect_timeout_seconds)
+        self._closed = False
         self._path = f"/v1/projects/{account.project_id}/messages:send"
         self._http = Http2Client(
             Http2Config.for_url(
@@ -71,6 +73,7 @@ class FcmConnector:
 
     async def close(self) -> None:
         """Wait briefly for answers, then close."""
+        self._closed = True
         await self._http.close()
         await self._tokens.close()
 
@@ -78,6 +81,8 @@ class FcmConnector:
         self, request: FcmRequest, may_start: Callable[[], bool], give_up_at: float
     ) -> tuple[Outcome, str]:
         """The outcome, and the authorization that was presented (empty: none was)."""
+        if self._closed:
+            return NotSent(CLOSED, retry=True), ""
         try:
             async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
                 authorization = await self._tokens.authorization()

@@ -95,8 +95,8 @@ class AccessTokens:
             self._renewal = asyncio.get_running_loop().create_task(self._renew())
         if now < self._expires_at - MARGIN_SECONDS:
             return self._authorization
-        # Shielded: a send that is given up must not take the renewal away from the others.
-        await asyncio.shield(self._renewal)
+        # `wait` neither takes the renewal along when one send is given up, nor passes on that `close` ended it.
+        await asyncio.wait((self._renewal,))
         now = self._clock()
         if now < self._expires_at - MARGIN_SECONDS:
             return self._authorization
@@ -118,7 +118,7 @@ class AccessTokens:
         """Never raises: what went wrong is kept for those who wait."""
         try:
             self._failed = await self._ask()
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # the network, the endpoint's answer: whatever it is, those who wait must not see it
             logger.warning("no access token from %s: %s", self._account.token_url, type(error).__name__)
             self._failed = "token_endpoint_failed"
         finally:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from connectors.credentials import load_p256_key
 from connectors.http2 import Failure, Http2Client, Http2Config
+from connectors.http2.answer import CLOSED
 from connectors.http2.connection import ConnectError, resolve_by_system
 from connectors.http2.outcomes import PRIVATE_ADDRESS, outcome_of_failure
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
@@ -47,6 +48,7 @@ class WebPushConnector:
         self._tokens = VapidTokens(key, config.subject, clock)
         self._clients: OrderedDict[str, Http2Client] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def start(self) -> None:
         """Nothing: connections are opened by the first push."""
@@ -59,6 +61,8 @@ class WebPushConnector:
         give_up_at = time.monotonic() + self._config.request_timeout_seconds
         endpoint, renewed = request.endpoint, False
         while True:
+            if self._closed:
+                return NotSent(CLOSED, retry=True)
             http = self._client(endpoint)
             if http is None:
                 return NotSent("too_many_push_services", retry=True)
@@ -77,6 +81,7 @@ class WebPushConnector:
 
     async def close(self) -> None:
         """Wait briefly for answers, then close."""
+        self._closed = True
         clients, self._clients = list(self._clients.values()), OrderedDict()
         await asyncio.gather(*(client.close() for client in clients), *self._closing)
 

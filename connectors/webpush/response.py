@@ -1,8 +1,8 @@
 """Answer → outcome, by RFC 8030 and RFC 8292. Pure.
 
 The RFCs give statuses but no words, and each push service words its bodies in its own way, so the reasons are ours.
-Nothing in them says that a 5xx proves refusal, so it is `Unknown`. A redirect says that the request was not taken here (RFC 9110 section 15.4) and is not followed:
-the endpoint is user input.
+Nothing in them says that a 5xx proves refusal, so it is `Unknown`. A redirect says that the request was not taken here
+(RFC 9110 section 15.4) and is not followed: the endpoint is user input.
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""Push → request for FCM."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from connectors.fcm.request import FcmRequest, build_request, staying_fields
+from connectors.outcome import Device, NotSent, ProviderName, Push
+
+NOW = 1_700_000_000.5
+PUSH = Push(
+    push_id="123e4567-e89b-42d3-a456-426614174000",
+    notification_id="n-1",
+    type="like",
+    device=Device("d", ProviderName.FCM, "token:APA91b"),
+    title="T",
+    body="B",
+    data={"k": "v"},
+    ttl_seconds=3_600,
+    collapse_id="c" * 32,
+)
+
+
+def test_the_message_says_the_same_to_all_three_platforms() -> None:
+    """Time to live, collapse id and priority are given for Android, APNs and Web Push alike."""
+    request = build_request(PUSH, NOW)
+    assert isinstance(request, FcmRequest)
+    message = json.loads(request.body)["message"]
+    assert message["token"] == "token:APA91b"
+    assert message["notification"] == {"title": "T", "body": "B"}
+    assert message["data"] == {"k": "v", "notification_id": "n-1", "type": "like", "push_id": PUSH.push_id}
+    assert message["android"] == {
+        "ttl": "3600s",
+        "collapse_key": "c" * 32,
+        "priority": "HIGH",
+        "notification": {"tag": "c" * 32},
+    }
+    assert message["apns"]["headers"] == {
+        "apns-collapse-id": "c" * 32,
+        "apns-expiration": "1700003600",
+        "apns-priority": "10",
+    }
+    assert message["webpush"]["headers"] == {"TTL": "3600", "Topic": "c" * 32, "Urgency": "high"}
+    assert dict(staying_fields("Bearer t"))["authorization"] == "Bearer t"
+
+
+def test_the_payload_is_limited_to_4096_bytes_of_keys_and_values() -> None:
+    """The limit is counted as Firebase does, and checked before anything is sent."""
+    # 32 for the tag, 1 + 1 for title and body, 2 for k and v, and our three keys with their values
+    ours = len("notification_id" + "n-1" + "type" + "like" + "push_id" + PUSH.push_id)
+    room = 4_096 - (32 + 2 + 2 + ours)
+    assert isinstance(build_request(replace(PUSH, body="B" + "x" * room), NOW), FcmRequest)
+    assert build_request(replace(PUSH, body="B" + "x" * (room + 1)), NOW) == NotSent("payload_too_large", retry=False)
+
+
+def test_an_empty_address_is_not_asked_about() -> None:
+    """Without a token there is no request, and the address is gone."""
+    outcome = build_request(replace(PUSH, device=replace(PUSH.device, address="")), NOW)
+    assert outcome == NotSent("invalid_address", retry=False, gone_at_ms=1_700_000_000_500)

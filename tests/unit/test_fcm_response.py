@@ -1,0 +1,105 @@
+"""Answer → outcome for FCM."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from connectors.fcm.response import outcome_of_answer
+from connectors.http2 import Answer
+from connectors.outcome import Accepted, NotSent, Outcome, Unknown
+
+NOW = 1_700_000_000.0
+NOW_MS = 1_700_000_000_000
+FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+
+
+def outcome(
+    code: int,
+    status: str = "",
+    error_code: str = "",
+    message: str = "",
+    field: str = "",
+    headers: dict[str, str] | None = None,
+) -> Outcome:
+    details: list[dict[str, Any]] = []
+    if error_code:
+        details.append({"@type": FCM_ERROR, "errorCode": error_code})
+    if field:
+        details.append({"@type": BAD_REQUEST, "fieldViolations": [{"field": field, "description": "d"}]})
+    error = {"code": code, "message": message, "status": status, "details": details}
+    return outcome_of_answer(Answer(code, headers or {}, json.dumps({"error": error}).encode()), NOW)
+
+
+def test_a_200_is_accepted_with_the_name_of_the_message() -> None:
+    """The message's name is the reference."""
+    assert outcome_of_answer(Answer(200, {}, b'{"name": "projects/p/messages/1"}'), NOW) == Accepted(
+        200, "projects/p/messages/1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            outcome(404, "NOT_FOUND", "UNREGISTERED"),
+            NotSent("UNREGISTERED", retry=False, status=404, gone_at_ms=NOW_MS),
+        ),
+        (
+            outcome(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
+            NotSent("SENDER_ID_MISMATCH", retry=False, status=403),
+        ),
+        (
+            outcome(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
+            NotSent("QUOTA_EXCEEDED", retry=True, status=429, retry_after_seconds=60.0, provider_wide=True),
+        ),
+        (
+            outcome(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", headers={"retry-after": "5"}),
+            NotSent("QUOTA_EXCEEDED", retry=True, status=429, retry_after_seconds=5.0, provider_wide=True),
+        ),
+        (
+            outcome(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", "Device Message Rate Exceeded"),
+            NotSent("QUOTA_EXCEEDED", retry=True, status=429, retry_after_seconds=60.0),
+        ),
+        (
+            outcome(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "The registration token is not valid"),
+            NotSent("INVALID_ARGUMENT", retry=False, status=400, gone_at_ms=NOW_MS),
+        ),
+        (
+            outcome(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Invalid ttl", "message.android.ttl"),
+            NotSent("INVALID_ARGUMENT", retry=False, status=400),
+        ),
+        (
+            outcome(400, "INVALID_ARGUMENT", "", "Invalid registration", "message.token"),
+            NotSent("INVALID_ARGUMENT", retry=False, status=400, gone_at_ms=NOW_MS),
+        ),
+        (
+            outcome(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
+            NotSent("THIRD_PARTY_AUTH_ERROR", retry=True, status=401),
+        ),
+        (
+            outcome(401, "UNAUTHENTICATED"),
+            NotSent("UNAUTHENTICATED", retry=True, status=401, provider_wide=True),
+        ),
+        (
+            outcome(403, "PERMISSION_DENIED"),
+            NotSent("PERMISSION_DENIED", retry=True, status=403, provider_wide=True),
+        ),
+        (outcome(503, "UNAVAILABLE", "UNAVAILABLE"), Unknown("UNAVAILABLE", 503)),
+        (outcome(500, "INTERNAL", "INTERNAL"), Unknown("INTERNAL", 500)),
+        (outcome(418, "NEW_STATUS", "NEW_CODE"), NotSent("NEW_CODE", retry=False, status=418)),
+    ],
+)
+def test_each_error_of_fcm_becomes_its_outcome(given: Outcome, expected: Outcome) -> None:
+    """FCM's own code decides, else Google's; a 5xx proves nothing, even where Firebase says to retry."""
+    assert given == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": 7}', b'{"error": {"details": 7, "status": 7}}'])
+def test_an_answer_that_is_not_googles_is_judged_by_its_status(body: bytes) -> None:
+    """A proxy's 502 is unknown, its 400 a refusal."""
+    assert outcome_of_answer(Answer(502, {}, body), NOW) == Unknown("http_502", 502)
+    assert outcome_of_answer(Answer(400, {}, body), NOW) == NotSent("http_400", retry=False, status=400)
