@@ -88,8 +88,10 @@ class Conclusion(NamedTuple):
     at: int
 
 
-def conclude(claims: Sequence[Claim], now: int) -> Conclusion:
+def conclude(claims: Sequence[Claim], now: int, out_of_time: bool = False) -> Conclusion:
     """Conclude over the outcomes of all devices. One device that took it makes it ACCEPTED.
+
+    `out_of_time`: a further attempt was due, but only after `send_by`: that is EXPIRED, not DEAD.
 
     `at` is the latest instant at which any request of it may have reached a provider: the window runs from there.
     """
@@ -105,6 +107,6 @@ def conclude(claims: Sequence[Claim], now: int) -> Conclusion:
             return Conclusion(verdict, first.reason, verdict, latest)
     last = max(claims, key=lambda claim: claim.at)
     state_of_none: Literal["EXPIRED", "DEAD"] = (
-        "EXPIRED" if all(claim.reason == SEND_BY_PASSED for claim in claims) else "DEAD"
+        "EXPIRED" if out_of_time or all(claim.reason == SEND_BY_PASSED for claim in claims) else "DEAD"
     )
     return Conclusion(state_of_none, last.reason, "FREED", now)

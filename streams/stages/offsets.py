@@ -8,8 +8,8 @@ from collections import deque
 class OffsetTracker:
     """The committable offset is that of the first record whose outcome is not durable, and nothing else.
 
-    Faust 0.15.3 commits past a record that is still in flight (upstream #606): in flight 2585, done 2586 to 2589, and it
-    commits 2590. Here it stays at 2585.
+    Faust 0.15.3 commits past a record that is still in flight (upstream #606): in flight 2585, done 2586 to 2589, and
+    it commits 2590. Here it stays at 2585.
     """
 
     def __init__(self, position: int) -> None:
@@ -41,10 +41,11 @@ class OffsetTracker:
             self._done.discard(self._open.popleft())
         return self._open[0] if self._open else self._position
 
-    def advanced(self) -> int | None:
-        """Return the committable offset if it is beyond the one that was returned last, else None."""
+    def pending(self) -> int | None:
+        """Return the committable offset if it is beyond the committed one, else None."""
         offset = self.committable()
-        if offset <= self._committed:
-            return None
+        return offset if offset > self._committed else None
+
+    def committed(self, offset: int) -> None:
+        """Note that everything before this offset is committed."""
         self._committed = offset
-        return offset

@@ -145,7 +145,7 @@ class SuppressStep:
     def _is_ours(self, slot: bytes, record: Record, origin: Origin) -> bool:
         """Tell whether the slot belongs to this partition; if not, route the record to the one it belongs to.
 
-        Producers whose default partitioner is not Kafka's murmur2 (librdkafka's is CRC32) spread a slot over partitions.
+        Producers whose partitioner is not Kafka's murmur2 (librdkafka's default is CRC32) spread a slot over partitions.
         A slot that has a row here was checked when it got it.
         """
         stage = self._stage

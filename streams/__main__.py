@@ -1,0 +1,5 @@
+"""`python -m streams` is `ringonce`."""
+
+from streams.cli import main
+
+main()

@@ -1,0 +1,161 @@
+"""The worker's Faust app: the three stages over their tables, from settings, types and connectors."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from connectors.outcome import Connector, ProviderName
+from schemas.codec import Codec
+from streams.kafka_credentials import broker_credentials
+from streams.lane.app import LaneApp, LaneAppOptions
+from streams.lane.lane import LaneContext, StepLane, wall_ms
+from streams.lane.lanes import Stage
+from streams.lane.table import LaneTable
+from streams.policies.retrying import RetryPolicy
+from streams.policies.suppression import SlotPolicy
+from streams.settings import Settings, kafka_client_options
+from streams.stages.deliver import DeliverLane
+from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables
+from streams.stages.schedule import ScheduleDecider
+from streams.stages.slots_table import SlotsTable
+from streams.stages.suppress import SuppressDecider
+from streams.topic_names import StageTopics
+from streams.types_file import NotificationTypes, TypePolicy
+
+LANE_IN_FLIGHT_MIN = 16  # with many partitions each lane still has a few requests under way
+
+
+@dataclass(frozen=True, slots=True)
+class AppParts:
+    """What an app is made of; benchmarks and tests leave parts out or put others in."""
+
+    settings: Settings
+    types: NotificationTypes
+    connectors: Mapping[ProviderName, Connector] = field(default_factory=dict)
+    codec: Codec = field(default_factory=Codec)
+    stages: frozenset[str] = frozenset(("suppress", "schedule", "deliver"))
+    wall_ms: Callable[[], int] = wall_ms
+    chance: Callable[[], float] = random.random
+    faust: Mapping[str, Any] = field(default_factory=dict)
+
+
+def create_app(parts: AppParts) -> LaneApp:
+    """Return the app with its stages installed, not started."""
+    settings = parts.settings
+    client_options = kafka_client_options(settings)
+    bootstrap = client_options.pop("bootstrap_servers")
+    app = LaneApp(
+        LaneAppOptions(
+            app_id=settings.app_id,
+            bootstrap=bootstrap,
+            partitions=settings.partitions,
+            replication_factor=settings.replication_factor,
+            data_dir=str(settings.data_dir),
+            client_options=client_options,
+            session_timeout_seconds=settings.session_timeout_seconds,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            transaction_timeout_seconds=settings.transaction_timeout_seconds,
+            wall_ms=parts.wall_ms,
+            faust={"broker_credentials": broker_credentials(settings), **parts.faust},
+        )
+    )
+    topics = StageTopics.with_prefix(settings.topic_prefix)
+    if "suppress" in parts.stages:
+        app.install(_suppress(app, parts, topics))
+    if "schedule" in parts.stages:
+        app.install(_schedule(app, parts, topics))
+    if "deliver" in parts.stages:
+        app.install(_deliver(app, parts, topics))
+    return app
+
+
+def _suppress(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
+    table = app.lane_table(SlotsTable, "slots")
+    assert isinstance(table, SlotsTable)
+    policy_of = slot_policies(parts.types, parts.settings)
+
+    def new_lane(context: LaneContext) -> StepLane:
+        decider = SuppressDecider(
+            context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec
+        )
+        return StepLane(context, decider)
+
+    return Stage("suppress", (topics.notifications, topics.due, topics.verdicts), (table,), new_lane)
+
+
+def _schedule(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
+    table = app.lane_table(LaneTable, "schedule")
+
+    def new_lane(context: LaneContext) -> StepLane:
+        decider = ScheduleDecider(context.partition, parts.settings.partitions, table, topics, parts.codec)
+        return StepLane(context, decider)
+
+    return Stage("schedule", (topics.scheduled,), (table,), new_lane)
+
+
+def _deliver(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
+    tables = DeliverTables(app.lane_table(LaneTable, "deliveries"), app.lane_table(LaneTable, "directory"))
+    settings = DeliverSettings(
+        partitions=parts.settings.partitions,
+        in_flight_max=max(LANE_IN_FLIGHT_MIN, parts.settings.deliver_in_flight // parts.settings.partitions),
+        claim_seconds=parts.settings.session_timeout_seconds,
+        grace_ms=int(parts.settings.grace_seconds * 1000),
+        chance=parts.chance,
+        connectors=parts.connectors,
+        policy_of=deliver_policies(parts.types),
+    )
+
+    def new_lane(context: LaneContext) -> DeliverLane:
+        return DeliverLane(context, tables, topics, settings, parts.codec)
+
+    return Stage("deliver", (topics.outbox, topics.devices), (tables.deliveries, tables.directory), new_lane)
+
+
+def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[bytes], SlotPolicy | None]:
+    """Return what gives the rules of a slot by its key."""
+    grace_ms, skew_ms = int(settings.grace_seconds * 1000), int(settings.clock_skew_seconds_max * 1000)
+
+    @lru_cache(maxsize=10_000)
+    def of_type(name: bytes) -> SlotPolicy | None:
+        policy = types.policy(name.decode())
+        if policy is None:
+            return None
+        return SlotPolicy(
+            window_ms=policy.window_seconds * 1000,
+            limit=policy.limit,
+            send_within_ms=int(policy.send_within_seconds * 1000),
+            grace_ms=grace_ms,
+            skew_ms=skew_ms,
+        )
+
+    return lambda slot: of_type(slot.rpartition(b":")[2])
+
+
+def deliver_policies(types: NotificationTypes) -> Callable[[str], DeliverPolicy | None]:
+    """Return what gives the rules of sending by type."""
+
+    @lru_cache(maxsize=10_000)
+    def of_type(name: str) -> DeliverPolicy | None:
+        policy = types.policy(name)
+        return None if policy is None else _deliver_policy(policy)
+
+    return of_type
+
+
+def _deliver_policy(policy: TypePolicy) -> DeliverPolicy:
+    return DeliverPolicy(
+        retry=RetryPolicy(
+            attempts=policy.attempts,
+            backoff_ms_first=int(policy.backoff_seconds_first * 1000),
+            backoff_ms_max=int(policy.backoff_seconds_max * 1000),
+        ),
+        ttl_seconds=policy.ttl_seconds,
+        title=policy.title,
+        body=policy.body,
+        urgent=policy.urgent,
+        newest_device=policy.devices == "newest",
+    )

@@ -1,0 +1,1 @@
+"""The commands of `ringonce`, one file each; streams/cli.py lists them."""

@@ -1,0 +1,271 @@
+"""One step of deliver: claims, outcomes and endings that become durable together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from connectors.outcome import Accepted, Device, NotSent, Outcome
+from schemas.keys import partition_of
+from schemas.notification import StatusWriter
+from schemas.poison import DeadLetterCode, PoisonError
+from schemas.records import State
+from streams.lane.chunk import Record
+from streams.lane.transaction import Step
+from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, conclude
+from streams.policies.retrying import RetryAt, next_attempt
+from streams.stages.dead_letters import dead_letter
+from streams.stages.delivery_rows import DeliveryState, read_devices, read_state, write_devices, write_state
+from streams.stages.slots_table import Block, block_key, write_block
+
+if TYPE_CHECKING:
+    from streams.stages.deliver import DeliverLane
+    from streams.stages.deliver_types import DeliverPolicy
+
+REMEMBERED_MS = 24 * 3600 * 1000  # longer than any delivery lasts; after it, a replay of the same id is a new one
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One record of `outbox` that is being worked on."""
+
+    record: Record
+    delivery: dict[str, Any]
+    user: bytes
+    slot: bytes
+    key: bytes
+    policy: DeliverPolicy
+    state: DeliveryState
+    under_way: int = 0
+    retry_after_ms: int | None = None
+    retry: list[str] = field(default_factory=list)
+
+    @property
+    def notification_id(self) -> str:
+        """Its id."""
+        notification_id: str = self.delivery["notification"]["notification_id"]
+        return notification_id
+
+    @property
+    def attempt(self) -> int:
+        """Count of this attempt, first = 1."""
+        attempt: int = self.delivery["attempt"]
+        return attempt
+
+
+class DeliverStep:
+    """Collects the effects of one step."""
+
+    def __init__(self, lane: DeliverLane, now: int) -> None:
+        self.step = Step()
+        self.now = now
+        self._lane = lane
+        self._states: dict[bytes, DeliveryState] = {}
+        self._remembered: list[bytes] = []
+        self._devices: dict[bytes, bytes | None] = {}
+        self._swept: list[bytes] = []
+        self._writers: dict[int, StatusWriter] = {}
+
+    def device_rows(self, users: Sequence[bytes]) -> list[bytes | None]:
+        """Return the users' rows of the directory, changes of this step included."""
+        rows = self._lane.tables.directory.read(self._lane.partition, users)
+        return [self._devices.get(user, row) for user, row in zip(users, rows, strict=True)]
+
+    def states(self, keys: Sequence[bytes]) -> list[DeliveryState]:
+        """Return what is known of notifications, changes of this step included."""
+        rows = self._lane.tables.deliveries.read(self._lane.partition, keys)
+        return [self._states.get(key) or read_state(row) for key, row in zip(keys, rows, strict=True)]
+
+    def put_devices(self, user: bytes, row: bytes | None) -> None:
+        """Set or remove the devices of a user."""
+        self._devices[user] = row
+
+    def claim(self, entry: Entry, devices: Sequence[Device]) -> None:
+        """Claim the attempt for these devices: only when this is durable may a request leave."""
+        claims = dict(entry.state.claims)
+        for device in devices:
+            claims[device.device_id] = Claim(
+                device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, ""
+            )
+        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
+        self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
+
+    def note(self, entry: Entry, claim: Claim) -> None:
+        """Note the outcome for one device."""
+        claims = {**entry.state.claims, claim.device_id: claim}
+        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
+        self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}", claim.provider, claim.device_id)
+
+    def outcome(self, entry: Entry, device: Device, outcome: Outcome, at: int) -> None:
+        """Note what a connector answered for one device."""
+        phase, reason = "UNKNOWN", ""
+        if isinstance(outcome, Accepted):
+            phase, reason = "ACCEPTED", outcome.reference or f"{outcome.status}"
+        elif isinstance(outcome, NotSent):
+            phase, reason = "NOT_SENT", outcome.reason
+            if outcome.retry:
+                entry.retry.append(device.device_id)
+                wait = None if outcome.retry_after_seconds is None else int(outcome.retry_after_seconds * 1000)
+                if wait is not None:
+                    entry.retry_after_ms = max(entry.retry_after_ms or 0, wait)
+            if outcome.gone_at_ms is not None:
+                self._remove_device(entry.user, device, outcome.gone_at_ms)
+        else:
+            # It may still be on its way when the time-out strikes.
+            reason, at = outcome.reason, at + self._lane.settings.grace_ms
+        self.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, reason))  # type: ignore[arg-type] # one of the three above
+
+    def _remove_device(self, user: bytes, device: Device, gone_at: int) -> None:
+        """Remove an address that its provider reports as gone, unless it was registered again since."""
+        known = read_devices(self.device_rows([user])[0])
+        kept = [
+            each
+            for each in known
+            if not (each.provider is device.provider and each.address == device.address)
+            or each.registered_at_ms > gone_at
+        ]
+        if len(kept) < len(known):
+            self._devices[user] = write_devices(user.decode(), kept)
+
+    def end_attempt(self, entry: Entry) -> None:
+        """All devices have an outcome: try again what certainly was not sent, or conclude."""
+        out_of_time = False
+        if entry.retry:
+            decision = next_attempt(
+                entry.attempt,
+                self.now,
+                entry.delivery["send_by"],
+                entry.retry_after_ms,
+                self._lane.settings.chance(),
+                entry.policy.retry,
+            )
+            if isinstance(decision, RetryAt):
+                self._retry(entry, decision.due_at)
+                return
+            out_of_time = decision.reason == SEND_BY_PASSED
+        self.conclude(entry, conclude(list(entry.state.claims.values()), self.now, out_of_time))
+
+    def _retry(self, entry: Entry, due_at: int) -> None:
+        lane = self._lane
+        delivery = {**entry.delivery, "attempt": entry.attempt + 1, "devices": entry.retry}
+        value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": delivery}, lane.topics.scheduled)
+        partition = partition_of(entry.slot, lane.settings.partitions)
+        self.step.emit(lane.topics.scheduled, partition, entry.slot, value)
+        self._put(entry, entry.state._replace(concluded=True, at=self.now))
+        reason = entry.state.claims[entry.retry[0]].reason
+        self.status(entry, "RETRYING", reason, until=due_at)
+
+    def conclude(self, entry: Entry, end: Conclusion) -> None:
+        """Say how it ended, to everybody and to the slot."""
+        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=True, at=self.now))
+        self.status(entry, end.state, end.reason)
+        self.verdict(entry, end.verdict, end.at)
+        if end.state == "DEAD":
+            code: DeadLetterCode = "ATTEMPTS_EXHAUSTED" if entry.retry else "REJECTED"
+            self.dead(entry, PoisonError(code, f"given up after attempt {entry.attempt}: {end.reason}"))
+
+    def end_unsent(self, entry: Entry, state: State, reason: str) -> None:
+        """End a notification for which nothing was claimed: the slot is free again."""
+        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=True, at=self.now))
+        self.status(entry, state, reason)
+        self.verdict(entry, "FREED", self.now)
+
+    def verdict(self, entry: Entry, outcome: str, at: int) -> None:
+        """Tell suppress what became of the holder of the slot."""
+        lane, notification = self._lane, entry.delivery["notification"]
+        verdict = {
+            "notification_id": entry.notification_id,
+            "user_id": notification["user_id"],
+            "type": notification["type"],
+            "outcome": outcome,
+            "at": at,
+        }
+        value = lane.codec.encode("Verdict", verdict, lane.topics.verdicts)
+        partition = partition_of(entry.slot, lane.settings.partitions)
+        self.step.emit(lane.topics.verdicts, partition, entry.slot, value)
+
+    def dead(self, entry: Entry, error: PoisonError) -> None:
+        """Put an entry on `dead-letters`, with the answers that it got."""
+        history = [
+            f"attempt {claim.attempt} {claim.provider} {claim.device_id}: {claim.phase} {claim.reason}"
+            for claim in entry.state.claims.values()
+        ]
+        self.poison(error, entry.record, self._lane.topics.outbox, entry.notification_id, history)
+
+    def poison(
+        self,
+        error: PoisonError,
+        record: Record,
+        topic: str,
+        notification_id: str | None = None,
+        history: Sequence[str] = (),
+    ) -> None:
+        """Put a record on `dead-letters`."""
+        lane = self._lane
+        letter = dead_letter(
+            lane.codec,
+            error,
+            "deliver",
+            (topic, lane.partition),
+            record,
+            self.now,
+            lane.topics.dead_letters,
+            notification_id,
+            history,
+        )
+        self.step.emit(lane.topics.dead_letters, lane.partition, record.key, letter)
+
+    def status(
+        self,
+        entry: Entry,
+        state: State,
+        reason: str,
+        provider: str | None = None,
+        device_id: str | None = None,
+        until: int | None = None,
+    ) -> None:
+        """Add one status, where suppress put those before it: in the partition of the slot."""
+        lane, origin = self._lane, entry.delivery["origin_partition"]
+        writer = self._writers.get(origin)
+        if writer is None:
+            header = lane.codec.header("Status", lane.topics.statuses)
+            writer = self._writers[origin] = StatusWriter("deliver", self.now, origin, header)
+        value = writer.write(
+            entry.notification_id.encode(),
+            entry.slot,
+            state,
+            reason.encode(),
+            entry.delivery["origin_offset"],
+            entry.attempt,
+            None,
+            until,
+            None if provider is None else provider.encode(),
+            None if device_id is None else device_id.encode(),
+        )
+        self.step.emit(
+            lane.topics.statuses, partition_of(entry.slot, lane.settings.partitions), entry.slot, value
+        )
+
+    def _put(self, entry: Entry, state: DeliveryState) -> None:
+        if entry.state.attempt == 0 and not entry.state.claims and entry.key not in self._states:
+            self._remembered.append(entry.key)
+        entry.state = state
+        self._states[entry.key] = state
+
+    def forget(self, key: bytes, block: Block) -> None:
+        """Sweep a block: the notifications in it are older than a day."""
+        self._swept += [key, *block.slots]
+
+    def finish(self) -> Step:
+        """Return the step with its changes."""
+        changes: dict[bytes, bytes | None] = dict.fromkeys(self._swept)
+        changes.update({key: write_state(state) for key, state in self._states.items()})
+        if self._remembered:
+            block = Block(self.now, self.now + REMEMBERED_MS, b"", self._remembered)
+            changes[block_key(block.sweep_at, self._lane.new_block(block.sweep_at))] = write_block(block)
+        if changes:
+            self.step.changes[self._lane.tables.deliveries.name] = changes
+        if self._devices:
+            self.step.changes[self._lane.tables.directory.name] = self._devices
+        return self.step

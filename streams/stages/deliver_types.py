@@ -1,0 +1,45 @@
+"""What deliver is given: its rules by type, its settings, its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from connectors.outcome import Connector, ProviderName
+from streams.lane.table import LaneTable
+from streams.policies.retrying import RetryPolicy
+
+
+class DeliverPolicy(NamedTuple):
+    """The rules of one notification type, as far as sending goes. `newest_device`: only the one registered last."""
+
+    retry: RetryPolicy
+    ttl_seconds: int
+    title: str
+    body: str
+    urgent: bool
+    newest_device: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverSettings:
+    """`in_flight_max`: requests under way in one lane. `claim_seconds`: a claim that is not started by then is not
+    started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out. `chance` draws
+    from [0, 1)."""
+
+    partitions: int
+    in_flight_max: int
+    claim_seconds: float
+    grace_ms: int
+    chance: Callable[[], float]
+    connectors: Mapping[ProviderName, Connector]
+    policy_of: Callable[[str], DeliverPolicy | None]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverTables:
+    """`deliveries`: claims and outcomes by notification. `directory`: devices by user."""
+
+    deliveries: LaneTable
+    directory: LaneTable
