@@ -55,11 +55,12 @@ class World:
     def set_timeout(self, seconds: float) -> None:
         """From now on a send takes at most this long; what went before was not to fail on a busy machine."""
         config = self.connector._config
-        self.connector._config = replace(config, request_timeout_seconds=seconds)  # type: ignore[assignment]  # its own
+        self.connector._config = replace(config, request_timeout_seconds=seconds)
 
     @property
     def faults(self) -> Faults:
-        return getattr(self.simulators, self.name).faults
+        faults: Faults = getattr(self.simulators, self.name).faults
+        return faults
 
     def push(self, **changes: object) -> Push:
         push = Push(
