@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import faust
 from faust.web.drivers.aiohttp import Web as AiohttpWeb
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 class LaneWeb(AiohttpWeb):
     """Faust's web server without the endpoints that serve table data and routing to anyone."""
 
-    default_blueprints: Any = ()
-    production_blueprints: Any = ()
-    debug_blueprints: Any = ()
+    default_blueprints: ClassVar[Any] = ()
+    production_blueprints: ClassVar[Any] = ()
+    debug_blueprints: ClassVar[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)

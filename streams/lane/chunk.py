@@ -1,6 +1,6 @@
 """A chunk: consecutive records of one partition, handed over as one Faust event.
 
-Faust costs 100 to 400 µs for each event (stream iteration, event objects, sensors, acks); for each chunk that is nothing.
+Faust costs 100 to 400 µs for each event (stream iteration, event objects, sensors, acks); for a chunk that is nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Chunk(NamedTuple):
         return self
 
 
-class ChunkSchema(faust.Schema):
+class ChunkSchema(faust.Schema[Any, Any]):
     """Hands the chunk through to the agent, undecoded: the stage decodes, and knows what to do with poison."""
 
     def compile(

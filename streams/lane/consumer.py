@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.errors import ConsumerStoppedError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
-from faust.types.auth import CredentialsT
 
 from .chunk import CHUNK_RECORDS_MAX, Chunk
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from .app import LaneApp
 
 FETCH_WAIT_MS = 50  # a long wait on idle partitions delays the next fetch of the busy ones: one is in flight per node
-FETCH_BYTES_MAX = 2 * 1024 * 1024  # by partition; with 60 partitions fetched ahead at the most 120 MiB, usually far less
+FETCH_BYTES_MAX = (
+    2 * 1024 * 1024
+)  # by partition; with 60 partitions fetched ahead at the most 120 MiB, usually far less
 POLL_SECONDS = 0.05
 
 
@@ -44,12 +46,10 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         self._assignor = self.app.assignor
-        credentials = cast("CredentialsT | None", conf.broker_credentials)
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -64,7 +64,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             check_crcs=conf.broker_check_crcs,
-            **driver.credentials_to_aiokafka_auth(credentials, conf.ssl_context),
+            **cast("LaneApp", self.app).client_options,
         )
 
     async def _fetch_records(
@@ -83,7 +83,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             if not got and timeout:
                 await asyncio.wait([fetcher._create_fetch_waiter()], timeout=timeout)
                 if consumer._closed or fetcher._closed:
-                    raise driver.ConsumerStoppedError
+                    raise ConsumerStoppedError
                 got = self._take(fetcher, active_partitions)
         return got
 
@@ -164,15 +164,26 @@ class LaneConsumer(driver.Consumer):
 
     def _chunk_message(self, tp: TP, chunk: Chunk) -> ConsumerMessage:
         return ConsumerMessage(
-            chunk.topic, chunk.partition, chunk.offset, None, 0, [], None, chunk, None, 0, 0, tp,
+            topic=chunk.topic,
+            partition=chunk.partition,
+            offset=chunk.offset,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=None,
+            key=None,
+            value=cast(Any, chunk),
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
             generation_id=self.app.consumer_generation_id,
-        )  # fmt: skip
+        )
 
     async def perform_seek(self) -> None:
         """Seek every source partition to what its transactions committed, or to its beginning, and open the lanes."""
         sources = {TopicPartition(*tp) for tp in self.assignment() if not self._is_changelog_tp(tp)}
         offsets: dict[TP, int] = await self._thread.call_thread(self._seek_sources, sources)
-        self._read_offset.update({tp: None for tp in offsets})
+        self._read_offset.update(dict.fromkeys(offsets))
         self._held.clear()
         await self.app.lanes.open(offsets)
 

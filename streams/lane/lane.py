@@ -1,4 +1,4 @@
-"""A lane: one stage on one partition. It takes chunks in order, keeps its own time, and ends every step in a transaction.
+"""A lane: one stage on one partition. It takes chunks in order, keeps its time, and ends each step in a transaction.
 
 Lanes of different partitions run beside each other, so that one commits while another decides. Within a lane one step
 follows the other: a decision always sees the state that all earlier ones left behind.
@@ -27,7 +27,7 @@ class RecordsLostError(Exception):
 
 
 class PartitionClock:
-    """Wall-clock milliseconds since the epoch that never go back within a partition, also not over a change of owner."""
+    """Wall-clock milliseconds since the epoch that never go back within a partition, even when its owner changes."""
 
     def __init__(self, wall_ms: Callable[[], int], latest_ms: int = 0) -> None:
         self._wall_ms = wall_ms

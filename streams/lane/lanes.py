@@ -80,7 +80,9 @@ class Lanes:
         async with self._changing:
             await self._close(0.0)
             assigned = set(assigned)
-            wanted = [(stage, partition) for stage in self.stages.values() for partition in _partitions(stage, assigned)]
+            wanted = [
+                (stage, partition) for stage in self.stages.values() for partition in _partitions(stage, assigned)
+            ]
             for stage, partition in wanted:
                 self._transactions[stage.name, partition] = self._transaction(stage, partition)
             gate = asyncio.Semaphore(FENCES_AT_ONCE)

@@ -1,7 +1,7 @@
 """A Faust table of raw bytes that is written after the commit, never before.
 
-Faust writes RocksDB at once and the changelog by and by: after a crash the local state knows events that Kafka does not,
-and their replay is wrongly suppressed. Here a stage reads the table, collects its changes in a step, and the table is
+Faust writes RocksDB at once and the changelog by and by: after a crash the local state knows events that Kafka does
+not, and their replay is wrongly suppressed. Here a stage reads the table, collects its changes in a step, and the table is
 written, together with the changelog offset, in one WriteBatch once the step's transaction is committed.
 """
 
@@ -66,7 +66,7 @@ class LaneStore(rocksdb.Store):
 
     def partition(self, partition: int) -> rocksdict.Rdict:
         """Return the open store of one partition."""
-        return self._db_for_partition(partition)
+        return cast(rocksdict.Rdict, self._db_for_partition(partition))
 
     def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
         """Close what was revoked: Faust only drops the reference, and the lock stays until it is collected."""
@@ -91,7 +91,7 @@ class LaneStore(rocksdb.Store):
         rocksdict.Rdict.destroy(str(self.partition_path(partition)), self._budget.options())
 
 
-class LaneTable(faust.Table):  # type: ignore[misc] # Faust's tables are untyped mappings
+class LaneTable(faust.Table[bytes, bytes]):
     """Rows of bytes by partition, with a changelog that Faust creates, assigns, follows as standby and routes by."""
 
     def __init__(self, app: Any, *, budget: StoreBudget, **kwargs: Any) -> None:
@@ -132,7 +132,8 @@ class LaneTable(faust.Table):  # type: ignore[misc] # Faust's tables are untyped
 
     def scan(self, partition: int, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return at most `limit` committed rows with start <= key < end, in byte order."""
-        cursor, rows = self.store.partition(partition).iter(), []
+        cursor = self.store.partition(partition).iter()
+        rows: list[tuple[bytes, bytes]] = []
         cursor.seek(start)
         while cursor.valid() and len(rows) < limit:
             key = cursor.key()
@@ -167,13 +168,13 @@ class LaneTable(faust.Table):  # type: ignore[misc] # Faust's tables are untyped
         rows = [(record.key, record.value) for record in chunk.records if record.key is not None]
         self._apply(chunk.partition, rows, chunk.end - 1)
 
-    def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
+    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
         """Called by Faust for standbys: each event is a chunk."""
         for chunk in self._chunks(batch):
             self.apply_chunk(chunk)
 
     @staticmethod
-    def _chunks(batch: Iterable[EventT]) -> Iterator[Chunk]:
+    def _chunks(batch: Iterable[EventT[Any]]) -> Iterator[Chunk]:
         for event in batch:
             yield cast(Chunk, event.value)
 

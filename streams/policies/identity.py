@@ -22,5 +22,5 @@ def collapse_id(slot: bytes) -> str:
 
 
 def seen_digest(slot: bytes, notification_id: bytes) -> bytes:
-    """Return the 16 bytes by which a notification of a slot is remembered: 2**64 of them before two are expected to meet."""
+    """Return the 16 bytes by which a notification of a slot is remembered; two meet after some 2**64 of them."""
     return hashlib.blake2b(slot + b"\0" + notification_id, digest_size=16).digest()

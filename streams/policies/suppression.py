@@ -44,9 +44,9 @@ class Place(NamedTuple):
 
 
 class Admit(NamedTuple):
-    """Send it: it takes the place with this index."""
+    """Send it: it takes the place with this number, the first being 0."""
 
-    index: int
+    number: int
     place: Place
 
 
@@ -91,8 +91,9 @@ def decide(
 ) -> Decision:
     """Decide on one notification. Instants in milliseconds since the epoch.
 
-    `places` are those of its slot, `policy.limit` of them, None where nobody ever was. `seen`: what is remembered of the
-    same notification. `released`: it comes from the schedule, so that having been deferred is no reason to drop it.
+    `places` are those of its slot, `policy.limit` of them, None where nobody ever was. `seen`: what is remembered of
+    the same notification. `released`: it comes from the schedule, so that having been deferred is no reason to drop
+    it.
     """
     if seen is not None and not (released and seen == "DEFERRED"):
         return Duplicate(seen)
@@ -101,13 +102,13 @@ def decide(
     if send_at is not None and send_at > now and not released:
         return Defer(send_at)
     first: Place | None = None
-    for index, place in enumerate(places):
+    for number, place in enumerate(places):
         if place is None or place.blocked_until <= now:
             send_by = now + policy.send_within_ms
             if expires_at is not None and expires_at < send_by:
                 send_by = expires_at
             blocked_until = send_by + policy.grace_ms + policy.window_ms + policy.skew_ms
-            return Admit(index, Place(notification_id, "HELD", blocked_until, now, send_by))
+            return Admit(number, Place(notification_id, "HELD", blocked_until, now, send_by))
         if first is None or place.blocked_until < first.blocked_until:
             first = place
     assert first is not None, "a slot has at least one place"

@@ -334,6 +334,3 @@ class DeliverLane(Lane):
                 break
             work.forget(key, read_block(row))
             self._sweep_from = key + b"\0"
-
-
-

@@ -243,9 +243,7 @@ class DeliverStep:
             None if provider is None else provider.encode(),
             None if device_id is None else device_id.encode(),
         )
-        self.step.emit(
-            lane.topics.statuses, partition_of(entry.slot, lane.settings.partitions), entry.slot, value
-        )
+        self.step.emit(lane.topics.statuses, partition_of(entry.slot, lane.settings.partitions), entry.slot, value)
 
     def _put(self, entry: Entry, state: DeliveryState) -> None:
         if entry.state.attempt == 0 and not entry.state.claims and entry.key not in self._states:

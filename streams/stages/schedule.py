@@ -47,9 +47,7 @@ def read_pending(key: bytes) -> Pending:
 class ScheduleDecider:
     """The stage on one partition."""
 
-    def __init__(
-        self, partition: int, partitions: int, table: LaneTable, topics: StageTopics, codec: Codec
-    ) -> None:
+    def __init__(self, partition: int, partitions: int, table: LaneTable, topics: StageTopics, codec: Codec) -> None:
         self.partition = partition
         self.partitions = partitions
         self.table = table
@@ -97,9 +95,7 @@ class ScheduleDecider:
             due_at = read_scheduled(self.codec, record.value).due_at
         except PoisonError as error:
             place = (self.topics.scheduled, self.partition)
-            letter = dead_letter(
-                self.codec, error, "schedule", place, record, now, self.topics.dead_letters
-            )
+            letter = dead_letter(self.codec, error, "schedule", place, record, now, self.topics.dead_letters)
             step.emit(self.topics.dead_letters, self.partition, record.key, letter)
             return
         pending = Pending(max(0, due_at), record.offset, record.key)

@@ -51,6 +51,3 @@ def _body(name: str, record: object) -> bytes:
     buffer = io.BytesIO()
     schemaless_writer(buffer, CONTRACTS[name].parsed, record)
     return buffer.getvalue()
-
-
-

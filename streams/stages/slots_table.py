@@ -11,7 +11,7 @@ affordable. A block is swept from the front, in order of time, so that sweeping 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import rocksdict
 
@@ -120,7 +120,8 @@ class SlotsTable(LaneTable):
         if not keys:
             return
         at = block.at.to_bytes(8, "big")
-        for key, row in zip(keys, store.get(keys), strict=True):
+        rows = cast("list[bytes | None]", store.get([*keys]))
+        for key, row in zip(keys, rows, strict=True):
             row = fresh.get(key, row)
             if row is not None and row[:8] == at:  # seen again since: then a later block looks after it
                 batch.delete(key)

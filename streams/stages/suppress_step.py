@@ -87,22 +87,21 @@ class SuppressStep:
                     continue
                 places[slot] = None if row is None else Place._make(read_slot(row))
             held = (places[slot],) if policy.limit == 1 else self._all_places(slot, policy)
-            decision = decide(head.notification_id, head.send_at, head.expires_at, held, remembered, now, policy, released)
-            kind_of = type(decision)
-            if kind_of is Suppress:
+            decision = decide(
+                head.notification_id, head.send_at, head.expires_at, held, remembered, now, policy, released
+            )
+            if isinstance(decision, Suppress):
                 self._status(
                     origin, slot, head, "SUPPRESSED", SUPPRESSED_REASONS[decision.phase], decision.by, decision.until
                 )
                 mark_byte = FINAL
-            elif kind_of is Admit:
+            elif isinstance(decision, Admit):
                 self._admit(decision, head, slot, record, origin, body_of)
                 mark_byte = FINAL
-            elif kind_of is Duplicate:
-                self._status(
-                    origin, slot, head, "DUPLICATE", DUPLICATE_REASONS[decision.seen], head.notification_id
-                )
+            elif isinstance(decision, Duplicate):
+                self._status(origin, slot, head, "DUPLICATE", DUPLICATE_REASONS[decision.seen], head.notification_id)
                 continue
-            elif kind_of is Defer:
+            elif isinstance(decision, Defer):
                 body = body_of(record, head)
                 value = write_deferral(decision.due_at, *origin, body, stage.headers["Deferral"])
                 self.step.emit(stage.topics.scheduled, self._partition, slot, value)
@@ -124,8 +123,8 @@ class SuppressStep:
         body_of: Callable[[Record, Head], bytes],
     ) -> None:
         stage, place = self._stage, decision.place
-        self._change(place_key(slot, decision.index), place)
-        if decision.index == 0:
+        self._change(place_key(slot, decision.number), place)
+        if decision.number == 0:
             self._places[slot] = place
         value = write_delivery(
             place.admitted_at, place.send_by, 1, (), *origin, body_of(record, head), stage.headers["Delivery"]
@@ -145,7 +144,7 @@ class SuppressStep:
     def _is_ours(self, slot: bytes, record: Record, origin: Origin) -> bool:
         """Tell whether the slot belongs to this partition; if not, route the record to the one it belongs to.
 
-        Producers whose partitioner is not Kafka's murmur2 (librdkafka's default is CRC32) spread a slot over partitions.
+        Producers whose partitioner is not Kafka's murmur2 (librdkafka's default is CRC32) spread slots over partitions.
         A slot that has a row here was checked when it got it.
         """
         stage = self._stage
