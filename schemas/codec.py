@@ -41,11 +41,14 @@ class Codec:
 
     With a registry, a schema that is not known yet is asked for once, on the caller's thread, for at most the
     registry's time-out; then `encode`, `decode`, `written_by` and `header` may raise RegistryUnavailableError, which
-    says nothing of the record: try again.
+    says nothing of the record: try again. `writers` are the schemas that single-object fingerprints may stand for.
     """
 
-    def __init__(self, registry: SchemaRegistry | None = None) -> None:
+    def __init__(
+        self, registry: SchemaRegistry | None = None, writers: Mapping[bytes, Contract] = BY_FINGERPRINT
+    ) -> None:
         self.registry: Final = registry
+        self._writers = writers
         self._headers: dict[tuple[str, str], bytes] = {}
         self._by_id: dict[bytes, Contract] = {}
         self._walks: dict[bytes, Walk] = {}
@@ -86,10 +89,7 @@ class Codec:
         """
         written, start = self.written_by(value, expected)
         assert value is not None  # written_by refuses it
-        walk = self._walks.get(written.fingerprint)
-        if walk is None:
-            walk = self._walks[written.fingerprint] = compile_walk(written.parsed)
-        check_structure(walk, written.name, value, start)
+        check_structure(self._walk(written), written.name, value, start)
         current = CONTRACTS[written.name]
         buffer = io.BytesIO(value)
         buffer.seek(start)
@@ -108,7 +108,7 @@ class Codec:
         """Reads the header only. Raises PoisonError and RegistryUnavailableError as `decode` does."""
         if value is None:
             raise PoisonError("NO_VALUE", "the record has no value")
-        contract = BY_FINGERPRINT.get(value[2:_SINGLE_OBJECT_HEADER_SIZE])
+        contract = self._writers.get(value[2:_SINGLE_OBJECT_HEADER_SIZE])
         start = _SINGLE_OBJECT_HEADER_SIZE
         if value[:2] != SINGLE_OBJECT_MAGIC:
             if value[:1] != CONFLUENT_MAGIC and value != b"\xc3":
@@ -135,6 +135,12 @@ class Codec:
             return _CONFLUENT_HEADER_SIZE
         return 0
 
+    def _walk(self, contract: Contract) -> Walk:
+        walk = self._walks.get(contract.fingerprint)
+        if walk is None:
+            walk = self._walks[contract.fingerprint] = compile_walk(contract.parsed)
+        return walk
+
     def _written_by_id(self, value: bytes) -> Contract:
         header = value[:_CONFLUENT_HEADER_SIZE]
         contract = self._by_id.get(header)
@@ -148,7 +154,12 @@ class Codec:
         schema = self.registry.schema(schema_id)
         if schema is None:
             raise PoisonError("UNKNOWN_SCHEMA", f"the schema registry knows no schema id {schema_id}")
-        contract = self._by_id[header] = _foreign_contract(schema_id, schema)
+        contract = _foreign_contract(schema_id, schema)
+        try:
+            self._walk(contract)
+        except RecursionError:
+            raise PoisonError("UNKNOWN_SCHEMA", f"schema id {schema_id} is nested too deep") from None
+        self._by_id[header] = contract
         return contract
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -72,7 +72,7 @@ class Contract:
     @classmethod
     def of(cls, schema: Any) -> Contract:
         """The contract of a self-contained record schema, as JSON. Raises ValueError or fastavro's errors."""
-        if not isinstance(schema, dict) or schema.get("type") != "record":
+        if not isinstance(schema, dict) or schema.get("type") != "record" or "fields" not in schema:
             raise ValueError(f"not a record: {str(schema)[:200]}")
         parsed: Any = parse_schema(_without_logical_types(schema))
         canonical = to_parsing_canonical_form(parsed)
@@ -139,25 +139,25 @@ def _load_current() -> dict[str, Contract]:
     return {name: Contract.of(_inlined(schema, sources, set())) for name, schema in sources.items()}
 
 
-def _load_history() -> dict[str, tuple[Contract, ...]]:
-    folder = files("schemas").joinpath("avsc", "history")
+def load_history(folder: Traversable) -> dict[str, tuple[Contract, ...]]:
+    """The earlier versions by the name of the record, oldest first: self-contained, <folder>/<record>/<n>.avsc."""
     history: dict[str, tuple[Contract, ...]] = {}
-    if folder.is_dir():
-        for record in folder.iterdir():
-            if record.is_dir():
-                versions = sorted(_read_json(record), key=lambda entry: int(entry[0].removesuffix(".avsc")))
-                contracts = tuple(Contract.of(schema) for _, schema in versions)
-                history[contracts[-1].name] = contracts
+    for record in folder.iterdir() if folder.is_dir() else ():
+        if record.is_dir():
+            versions = sorted(_read_json(record), key=lambda entry: int(entry[0].removesuffix(".avsc")))
+            contracts = tuple(Contract.of(schema) for _, schema in versions)
+            history[contracts[-1].name] = contracts
     return history
 
 
-CONTRACTS: Final[Mapping[str, Contract]] = MappingProxyType(_load_current())
-HISTORY: Final[Mapping[str, tuple[Contract, ...]]] = MappingProxyType(_load_history())
-"""Earlier published versions of a record, oldest first."""
+def by_fingerprint(history: Mapping[str, Iterable[Contract]]) -> dict[bytes, Contract]:
+    """Every contract that a producer may have written by, the current ones and these, by its fingerprint."""
+    known = (*(old for versions in history.values() for old in versions), *CONTRACTS.values())
+    return {each.fingerprint: each for each in known}
 
-BY_FINGERPRINT: Final[Mapping[bytes, Contract]] = MappingProxyType(
-    {
-        known.fingerprint: known
-        for known in (*(old for versions in HISTORY.values() for old in versions), *CONTRACTS.values())
-    }
+
+CONTRACTS: Final[Mapping[str, Contract]] = MappingProxyType(_load_current())
+HISTORY: Final[Mapping[str, tuple[Contract, ...]]] = MappingProxyType(
+    load_history(files("schemas").joinpath("avsc", "history"))
 )
+BY_FINGERPRINT: Final[Mapping[bytes, Contract]] = MappingProxyType(by_fingerprint(HISTORY))

@@ -28,6 +28,7 @@ State = Literal[
 ]
 SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
 ClaimPhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
+DevicePhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
 Provider = Literal["APNS", "FCM", "WEBPUSH"]
 
@@ -198,3 +199,23 @@ class Claim(TypedDict):
     at: int
     reason: str
     retrying: bool
+
+
+class DeviceClaim(TypedDict):
+    """The claim for one device in a DeliveryState."""
+
+    device_id: str
+    provider: str
+    attempt: int
+    phase: DevicePhase
+    at: int
+    reason: str
+
+
+class DeliveryState(TypedDict):
+    """State of deliver: the claims and the outcomes for one notification, device by device."""
+
+    attempt: int
+    concluded: bool
+    at: int
+    claims: list[DeviceClaim]

@@ -122,6 +122,8 @@ class SchemaRegistry:
             schema = json.loads(answer["schema"])
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryUnavailableError(f"{self.url}: an answer without a schema: {error!r}") from error
+        except RecursionError:
+            return "a schema that is nested too deep"
         references = answer.get("references") or []
         if references and depth == 0:
             raise RegistryUnavailableError(f"{self.url}: references deeper than {REFERENCES_DEPTH_MAX}")
