@@ -5,5 +5,6 @@ One node, loopback only, for the demo and the tests of one machine. Production u
 
 from connectors.embedded_kafka.broker import EmbeddedKafka
 from connectors.embedded_kafka.errors import EmbeddedKafkaError
+from connectors.embedded_kafka.shared import RunningBroker, SharedKafka
 
-__all__ = ["EmbeddedKafka", "EmbeddedKafkaError"]
+__all__ = ["EmbeddedKafka", "EmbeddedKafkaError", "RunningBroker", "SharedKafka"]

@@ -91,7 +91,8 @@ class EmbeddedKafka:
         if self._directory is None:
             self._directory = self._kept_directory or Path(tempfile.mkdtemp(prefix="ringonce-kafka-"))
             self._directory.mkdir(parents=True, exist_ok=True)
-        atexit.register(self.stop)
+        if not self._outlive_parent:
+            atexit.register(self.stop)
         classpath = os.pathsep.join(map(str, jars))
         try:
             for _ in range(PORT_TRIES):
@@ -173,7 +174,7 @@ class EmbeddedKafka:
         give_up_at = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < give_up_at:
             if self._process.poll() is not None:
-                log = self._log_since(log_start)
+                log = self.log_end(log_start)
                 if "Address already in use" in log and self._wanted_port is None:
                     self._ports = []
                     return False
@@ -183,9 +184,7 @@ class EmbeddedKafka:
             if ready_cluster_id("127.0.0.1", self._ports[0], timeout_seconds=2.0) == cluster_id:
                 return True
             time.sleep(0.05)
-        raise EmbeddedKafkaError(
-            f"Kafka did not answer within {START_SECONDS_MAX:.0f} s:\n{self._log_since(log_start)}"
-        )
+        raise EmbeddedKafkaError(f"Kafka did not answer within {START_SECONDS_MAX:.0f} s:\n{self.log_end(log_start)}")
 
     def _properties(self, data: Path) -> str:
         template = files("connectors.embedded_kafka").joinpath("server.properties.in").read_text(encoding="utf-8")
@@ -206,13 +205,14 @@ class EmbeddedKafka:
             fast = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_QUIET, "-cp", classpath]
             arguments = [*fast, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
             if run_java(arguments, self.log_file, START_SECONDS_MAX) != 0:
-                raise EmbeddedKafkaError(f"Kafka could not lay out {directory}:\n{self._log_since(0)}")
+                raise EmbeddedKafkaError(f"Kafka could not lay out {directory}:\n{self.log_end()}")
         for line in meta.read_text(encoding="utf-8").splitlines():
             if line.startswith("cluster.id="):
                 return line.removeprefix("cluster.id=")
         raise EmbeddedKafkaError(f"{meta} names no cluster: the data is damaged")
 
-    def _log_since(self, position: int) -> str:
+    def log_end(self, position: int = 0) -> str:
+        """The last lines of the log, of what was written after `position` bytes."""
         with self.log_file.open("rb") as log:
             log.seek(position)
             lines = log.read().decode(errors="replace").splitlines()
