@@ -50,7 +50,7 @@ def load_service_account(path: str, token_url: str | None = None) -> ServiceAcco
         texts = [account[name] for name in ("project_id", "client_email", "private_key", "token_uri")]
     except (ValueError, TypeError, KeyError):
         texts = []
-    if not texts or not all(isinstance(text, str) and text for text in texts):
+    if not all(isinstance(text, str) and text for text in texts) or not texts or not texts[0].isascii():
         raise CredentialsError(f"{setting}: {path!r} is not a service account key. Download one from the console.")
     project_id, client_email, private_key, token_uri = texts
     key = load_rsa_key(private_key, setting)

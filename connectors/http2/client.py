@@ -139,6 +139,8 @@ class Http2Client:
         """
         if self._closed:
             return Failure(False, CLOSED)
+        if timeout_seconds <= 0:  # it would be written first and time out then, and nobody would know
+            return Failure(False, QUEUE_TIMEOUT, "no time left")
         loop = asyncio.get_running_loop()
         request = _Request(path, staying, differing, body, may_start, loop.create_future())
         self._queue.append(request)
@@ -175,6 +177,7 @@ class Http2Client:
             return
         if request.connection is None:
             request.future.set_result(Failure(False, QUEUE_TIMEOUT, "no free stream in time"))
+            self._schedule_pump()  # takes it out of the queue
             return
         request.future.set_result(Failure(True, TIMEOUT))
         request.connection.cancel(request.stream_id)

@@ -105,7 +105,7 @@ class Session:
                 frames.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream_id, block),
             )
             return stream_id
-        self._output.append(frames.frame(FrameType.HEADERS, _END_HEADERS, stream_id, block))
+        self._output.append(frames.frame(FrameType.HEADERS, Flag.END_HEADERS, stream_id, block))
         stream.unsent = body
         self._send_body(stream_id, stream)
         return stream_id
@@ -339,7 +339,6 @@ def _status_of(fields: list[tuple[str, str]]) -> int | None:
     return None
 
 
-_END_HEADERS = int(Flag.END_HEADERS)
 _RECEIVERS: dict[int, Callable[[Session, Frame], None]] = {
     FrameType.DATA: Session._receive_data,
     FrameType.HEADERS: Session._receive_headers,

@@ -236,3 +236,22 @@ def test_a_broken_may_start_hurts_nobody_else(tmp_path: Path) -> None:
 
     serve(tmp_path, Counting, scenario)
     assert Counting.requests == 1
+
+
+def test_a_request_without_time_is_not_written(tmp_path: Path) -> None:
+    """A time limit that is already over is a certain outcome."""
+
+    class Counting(Server):
+        pass
+
+    async def scenario(port: int) -> None:
+        client = Http2Client(config(tmp_path, port))
+        assert isinstance(await ask(client), Answer)
+        result = await ask(client, 0.0)
+        assert isinstance(result, Failure)
+        assert not result.may_have_arrived
+        assert isinstance(await ask(client), Answer)
+        await client.close()
+
+    serve(tmp_path, Counting, scenario)
+    assert Counting.requests == 2
