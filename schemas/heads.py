@@ -19,6 +19,7 @@ from schemas.contracts import CONTRACTS
 from schemas.keys import check_key, check_notification_id, check_type, check_user_id
 from schemas.poison import PoisonError
 from schemas.structure import read_varint
+from schemas.varint import UnusualError, read_instant
 
 RE_ENCODE: Final = -1
 """`body_start` of a record that an older schema wrote: its body cannot be taken over as it is."""
@@ -120,7 +121,9 @@ def read_usual(value: bytes, key: bytes, start: int) -> Head | None:
             if instants is None:
                 return None
             tail = value[instants.end() :]
-            send_at, expires_at = (None if each is None else read_varint(each, 0)[0] for each in instants.groups())
+            written_send_at, written_expires_at = instants.groups()
+            send_at = None if written_send_at is None else _read_long(written_send_at)
+            expires_at = None if written_expires_at is None else _read_long(written_expires_at)
 
         if tail.isascii():  # Then each length has one byte, and all texts are UTF-8.
             odd = at = 0
@@ -163,7 +166,7 @@ def _ends_well(tail: bytes) -> bool:
         branch = tail[at]
         at += 1
         if branch == 2:
-            at = _skip_text(tail, at)
+            at = _skip_texts(tail, at, 1)
         elif branch:
             return False
     texts = tail[at]
@@ -171,28 +174,38 @@ def _ends_well(tail: bytes) -> bool:
     if texts:
         if texts & 0x81:
             return False
-        for _ in range(texts):
-            at = _skip_text(tail, at)
+        at = _skip_texts(tail, at, texts)
         if tail[at]:
             return False
         at += 1
     return at == len(tail)
 
 
-def _skip_text(tail: bytes, at: int) -> int:
-    size = tail[at]
-    at += 1
-    if size > 0x7F:
-        high = tail[at]
+def _skip_texts(tail: bytes, at: int, count: int) -> int:
+    for _ in range(count):
+        size = tail[at]
         at += 1
-        if high > 0x7F:
-            raise IndexError("a length of three bytes")
-        size = size & 0x7F | high << 7
-    if size & 1:
-        raise IndexError("a negative length")
-    end = at + (size >> 1)
-    str(tail[at:end], "utf-8")
-    return end
+        if size > 0x7F:
+            high = tail[at]
+            at += 1
+            if high > 0x7F:
+                raise IndexError("a length of three bytes")
+            size = size & 0x7F | high << 7
+        if size & 1:
+            raise IndexError("a negative length")
+        end = at + (size >> 1)
+        text = tail[at:end]
+        if not text.isascii():
+            str(text, "utf-8")
+        at = end
+    return at
+
+
+def _read_long(written: bytes) -> int:
+    try:
+        return read_instant(written, 0) if len(written) == 6 else read_varint(written, 0)[0]
+    except UnusualError:
+        return read_varint(written, 0)[0]
 
 
 def _is_type(type: bytes) -> bool:

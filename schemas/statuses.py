@@ -56,6 +56,10 @@ class StatusWriter:
         user_id, _, type = user_type_key.rpartition(b":")
         if not user_id:
             type = b""
+        by = b"\x00"
+        if by_notification_id is not None:
+            by_size = len(by_notification_id)
+            by = b"\x02" + (SHORT[by_size] if by_size < 1024 else write_long(by_size)) + by_notification_id
         id_size = len(notification_id)
         user_size = len(user_id)
         type_size = len(type)
@@ -73,7 +77,7 @@ class StatusWriter:
                 _BEFORE_DELIVERY
                 if provider is None and device_id is None and not attempt
                 else write_long(attempt) + _optional(provider) + _optional(device_id),
-                b"\x00" if by_notification_id is None else _optional(by_notification_id),
+                by,
                 b"\x00" if until is None else b"\x02" + write_long(until),
             )
         )
