@@ -188,6 +188,7 @@ class Http2Connection(asyncio.Protocol):
                 return
             if self._h2.local_flow_control_window(stream) < len(body):
                 self._bodies_waiting[stream] = body
+                self._resume_bodies()
             else:
                 self._h2.send_data(stream, body, end_stream=True)
         except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):

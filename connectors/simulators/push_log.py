@@ -109,7 +109,16 @@ class PushLog:
 
     def counts_as_json(self) -> dict[str, dict[str, Any]]:
         """The counters by provider, as plain values."""
-        return {name.value: asdict(counts) for name, counts in self.counts.items()}
+        # Not by asdict(): it takes a Counter for a plain mapping and counts its pairs.
+        return {
+            name.value: {
+                "requests": counts.requests,
+                "accepted": counts.accepted,
+                "shown": counts.shown,
+                "refused": dict(counts.refused),
+            }
+            for name, counts in self.counts.items()
+        }
 
     def _wake(self) -> None:
         still_waiting = []
