@@ -79,9 +79,7 @@ def _suppress(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
     policy_of = slot_policies(parts.types, parts.settings)
 
     def new_lane(context: LaneContext) -> StepLane:
-        decider = SuppressDecider(
-            context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec
-        )
+        decider = SuppressDecider(context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec)
         return StepLane(context, decider)
 
     return Stage("suppress", (topics.notifications, topics.due, topics.verdicts), (table,), new_lane)

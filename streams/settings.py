@@ -18,7 +18,14 @@ from streams.violations import sentence
 __all__ = ["Settings", "SettingsError", "kafka_client_options", "load_settings"]
 
 # Read elsewhere: the cache of the embedded broker, and what only tests, benchmarks and chaos runs know.
-_OTHER_VARIABLES = ("RINGONCE_CACHE", "RINGONCE_TEST_", "RINGONCE_BENCH_", "RINGONCE_CHAOS_", "RINGONCE_DEMO_")
+_OTHER_VARIABLES = (
+    "RINGONCE_CACHE",
+    "RINGONCE_TEST_",
+    "RINGONCE_BENCH_",
+    "RINGONCE_CHAOS_",
+    "RINGONCE_DEMO_",
+    "RINGONCE_WORKER_",
+)
 # Kafka's rule for topic names; a prefix and an app id are the start of one.
 _NAME_PATTERN = r"^[A-Za-z0-9._-]*$"
 

@@ -66,10 +66,17 @@ class Lanes:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
+        # Set while the assigned partitions are fenced, recovered and worked on.
+        self.opened = asyncio.Event()
 
     def add(self, stage: Stage) -> None:
         """Make a stage known, before the worker starts."""
         self.stages[stage.name] = stage
+
+    def describe(self) -> str:
+        """Return which partitions are worked on, for people."""
+        found = ((name, sorted(self.lanes(name))) for name in self.stages)
+        return "; ".join(f"{name} {','.join(map(str, partitions)) or 'none'}" for name, partitions in found)
 
     def lanes(self, stage: str) -> dict[int, Lane]:
         """Return the open lanes of one stage by partition."""
@@ -125,6 +132,7 @@ class Lanes:
                     self._by_topic[topic, partition] = lane
                 task = asyncio.create_task(self._watch(lane.run()), name=f"{name}-{partition}")
                 self._tasks[name, partition] = task
+            self.opened.set()
 
     async def _watch(self, run: Coroutine[Any, Any, None]) -> None:
         try:
@@ -154,6 +162,7 @@ class Lanes:
             await self._close(self._options.drain_seconds_max)
 
     async def _close(self, drain_seconds: float) -> None:
+        self.opened.clear()
         tasks = list(self._tasks.values())
         if tasks and drain_seconds > 0:
             await asyncio.gather(*(lane.drain() for lane in self._lanes.values()))

@@ -33,7 +33,7 @@ def _template(source: str) -> Template:
 
 
 def render(
-    title: str | None, body: str | None, title_template: str, body_template: str, values: Mapping[str, str]
+    title: str | None, body: str | None, title_template: str, body_template: str, values: Mapping[str, object]
 ) -> Text | RenderFailed:
     """Return the text of one notification; what the event brings wins over the templates of its type."""
     texts: list[str] = []

@@ -252,7 +252,8 @@ class DeliverLane(Lane):
     @staticmethod
     def _render(entry: Entry) -> Text | RenderFailed:
         notification, policy = entry.delivery["notification"], entry.policy
-        values = {"user_id": notification["user_id"], "type": notification["type"], **notification["data"]}
+        data = notification["data"]
+        values = {"data": data, "user_id": notification["user_id"], "type": notification["type"], **data}
         return render(notification["title"], notification["body"], policy.title, policy.body, values)
 
     @staticmethod

@@ -1,0 +1,137 @@
+"""`ringonce demo`: a whole system on this machine, and a check of what it promises."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connectors.embedded_kafka import EmbeddedKafka
+from streams.commands.terminal import fail, out, say
+from streams.demo.play import Played, new_addresses, play
+from streams.demo.processes import (
+    Process,
+    ProcessError,
+    first_line,
+    provider_environment,
+    start,
+    stopped_at_the_end,
+    wait_for_log,
+)
+from streams.demo.screen import Screen, result
+from streams.demo.tally import check
+from streams.demo.workload import Plan
+from streams.settings import Settings, load_settings
+from streams.topics import ensure_topics
+
+SCHEDULE_SECONDS = 8.0
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(demo)
+
+
+def demo(
+    users: Annotated[int, typer.Option(min=10, max=1_000_000, help="How many users there are.")] = 5_000,
+    events: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many events are played.")] = 20_000,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="How many workers share the work.")] = 2,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same stream.")] = 1,
+    seconds_max: Annotated[float, typer.Option(min=5, help="Give up after this long.")] = 180.0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
+) -> None:
+    """Start broker, provider simulators and workers, play a stream of events, and check the promise at the end."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters is shown here
+    plan = Plan(users=users, events=events, seed=seed, schedule_seconds=SCHEDULE_SECONDS)
+    try:
+        with tempfile.TemporaryDirectory(prefix="ringonce-demo-") as name, stopped_at_the_end() as processes:
+            directory = Path(name)
+            with _broker(directory) as bootstrap:
+                kept = _run(plan, bootstrap, directory, workers, seconds_max, processes)
+                if keep:
+                    _keep(kept, directory)
+                # Workers leave while their broker is still there.
+                for process in reversed(processes):
+                    process.stop()
+    except ProcessError as error:
+        fail(str(error))
+
+
+@contextlib.contextmanager
+def _broker(directory: Path) -> Iterator[str]:
+    configured = os.environ.get("RINGONCE_BOOTSTRAP")
+    if configured:
+        say(f"Kafka: {configured}, as configured")
+        yield configured
+        return
+    started_at = time.monotonic()
+    say("Kafka: starting one on this machine (the first time it is fetched, which takes a while) …")
+    with EmbeddedKafka(directory / "kafka") as kafka:
+        say(f"Kafka: {kafka.bootstrap}, {time.monotonic() - started_at:.0f} s")
+        yield kafka.bootstrap
+
+
+def _run(
+    plan: Plan, bootstrap: str, directory: Path, workers: int, seconds_max: float, processes: list[Process]
+) -> dict[str, str]:
+    # Several demos may share a configured cluster: each has topics of its own.
+    unique = f"demo-{os.getpid()}-{int(time.time())}"
+    environment = {
+        "RINGONCE_BOOTSTRAP": bootstrap,
+        "RINGONCE_APP_ID": unique,
+        "RINGONCE_TOPIC_PREFIX": f"{unique}.",
+    }
+    settings = load_settings(bootstrap=bootstrap, app_id=unique, topic_prefix=f"{unique}.", data_dir=directory)
+    report = asyncio.run(ensure_topics(settings))
+    for difference in report.differences:
+        fail(difference)
+    say(f"topics: {len(report.created)} created, {settings.partitions} partitions each")
+    simulators_process = start(
+        "simulators", ["connectors.simulators", "--directory", str(directory / "simulators")], directory, {}
+    )
+    processes.append(simulators_process)
+    simulators = first_line(simulators_process)
+    environment.update(provider_environment(simulators))
+    for number in range(1, workers + 1):
+        own = {**environment, "RINGONCE_DATA_DIR": str(directory / f"worker-{number}"), "RINGONCE_WEB_PORT": "0"}
+        processes.append(start(f"worker-{number}", ["streams", "worker"], directory, own))
+    for process in processes[1:]:
+        wait_for_log(process, "ready:")
+    say(f"simulators of APNs, FCM and Web Push; {workers} workers, ready")
+    played = _play(settings, plan, simulators, seconds_max)
+    _judge(played, Path(simulators["log_file"]))
+    return environment
+
+
+def _play(settings: Settings, plan: Plan, simulators: dict[str, str], seconds_max: float) -> Played:
+    addresses = new_addresses(simulators["control_url"], plan)
+    with Screen(out) as screen:
+        return asyncio.run(play(settings, plan, addresses, screen.show, seconds_max))
+
+
+def _judge(played: Played, pushes: Path) -> None:
+    time.sleep(0.5)  # the simulators write their log at least this often
+    found = check(played.tally, played.produced, played.identities, pushes)
+    out.print(result(played, found))
+    for failure in found.failures:
+        out.print(f"[bold red]broken:[/] {failure}")
+    if found.failures:
+        fail("the promise was not kept")
+    out.print("[bold green]kept:[/] no (user, type) got two within the window, and every event has exactly one end")
+
+
+def _keep(environment: dict[str, str], directory: Path) -> None:
+    say("everything is left running; for another terminal:")
+    for name, value in environment.items():
+        out.print(f"export {name}={value}", markup=False)
+    say(f"logs in {directory}; Ctrl-C ends it all")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)

@@ -1,0 +1,56 @@
+"""`ringonce worker`: run one worker until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from connectors.credentials import CredentialsError
+from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, say
+from streams.lane.app import LaneApp
+from streams.settings import load_settings
+from streams.worker import TopicsError, WorkerOptions, restart_in_place, run_worker
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(worker)
+
+
+def worker(
+    wait_seconds: WaitSeconds = WAIT_SECONDS,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+) -> None:
+    """Run one worker. Start more of them, here or on other machines: they share the partitions."""
+    settings = load_settings()
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        fail(f"--log-level: must be DEBUG, INFO, WARNING or ERROR, is {log_level}", 2)
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    started_at = time.monotonic()
+
+    def ready(app: LaneApp) -> None:
+        say(f"ready: {app.lanes.describe()}")
+
+    options = WorkerOptions(wait_seconds, say, ready)
+    try:
+        failure = _run(run_worker(settings, options))
+    except CredentialsError as error:
+        fail(str(error), 2)
+    except TopicsError as error:
+        fail(str(error), 2)
+    if failure is not None:
+        restart_in_place(failure, started_at)
+        fail(f"too many failures in a row, the last one: {failure!r}")
+
+
+def _run(work: Coroutine[Any, Any, BaseException | None]) -> BaseException | None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.run(work)
+    return uvloop.run(work)

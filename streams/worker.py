@@ -1,0 +1,126 @@
+"""A worker: one process with the three stages over the partitions that the group gives it.
+
+It ends in one of two ways. Told to stop, it takes nothing new, notes the outcomes of what is under way, and leaves. When
+anything fails that only recovery can mend (a fenced producer, a commit that nobody knows the end of, a lost chunk), it
+starts anew in place: the same process id, a fresh state, everything that counts is in Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streams.app import AppParts, create_app
+from streams.codec import open_codec
+from streams.connect import open_connectors
+from streams.kafka_ready import wait_for_kafka
+from streams.lane.app import LaneApp
+from streams.settings import Settings
+from streams.topics import ensure_topics
+from streams.types_file import NotificationTypes
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS_MAX = 30.0
+RESTARTS_MAX = 10  # in a row; then something is wrong that starting anew does not mend
+GOOD_RUN_SECONDS = 60.0  # after a run of this length the count begins anew
+BACKOFF_SECONDS_MAX = 15.0
+OUTAGE_SECONDS_MAX = 3600.0  # a worker that ran before waits for its broker for this long
+RESTARTS_VARIABLE = "RINGONCE_WORKER_RESTARTS"
+
+
+class TopicsError(Exception):
+    """The topics are not as they must be; each line is one difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker runs. `ready` is called once it has its partitions and has recovered them."""
+
+    wait_seconds: float
+    say: Callable[[str], None]
+    ready: Callable[[LaneApp], None] = lambda app: None
+
+
+async def run_worker(settings: Settings, options: WorkerOptions) -> BaseException | None:
+    """Run until told to stop (None) or until something fails (what it was)."""
+    restarted = RESTARTS_VARIABLE in os.environ
+    wait_seconds = max(options.wait_seconds, OUTAGE_SECONDS_MAX) if restarted else options.wait_seconds
+    await wait_for_kafka(settings, wait_seconds, options.say)
+    report = await ensure_topics(settings)
+    if report.differences:
+        raise TopicsError("\n".join(report.differences))
+    connectors = open_connectors(settings)
+    app = create_app(
+        AppParts(
+            settings=settings,
+            types=NotificationTypes.load(settings.types_file),
+            connectors=connectors,
+            codec=open_codec(settings),
+            faust={"web_enabled": False},
+        )
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    for connector in connectors.values():
+        await connector.start()
+    try:
+        return await _run_app(app, stop, options)
+    finally:
+        for connector in connectors.values():
+            await connector.close()
+
+
+async def _run_app(app: LaneApp, stop: asyncio.Event, options: WorkerOptions) -> BaseException | None:
+    app.finalize()
+    ready = asyncio.create_task(_say_ready(app, options))
+    waits: list[asyncio.Task[Any]] = []
+    failure: BaseException | None = None
+    try:
+        await app.start()
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            failure = app.failure or app.crash_reason or RuntimeError("the worker stopped by itself")
+    except Exception as error:  # whatever Faust or a client raises at start: it is reported, and started anew
+        failure = error
+    finally:
+        for task in (ready, *waits):
+            task.cancel()
+        try:
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await app.stop()
+        except Exception as error:  # stopping what has failed may fail; the process starts anew or ends
+            logger.warning("while stopping: %r", error)
+    return failure
+
+
+async def _say_ready(app: LaneApp, options: WorkerOptions) -> None:
+    await app.lanes.opened.wait()
+    options.ready(app)
+
+
+def restart_in_place(failure: BaseException, started_at: float) -> None:
+    """Replace this process by a fresh one, after a pause that grows with each failure in a row.
+
+    Returns when there were too many in a row: the caller ends, and whoever supervises the process sees it.
+    """
+    ran_seconds = time.monotonic() - started_at
+    restarts = 0 if ran_seconds > GOOD_RUN_SECONDS else int(os.environ.get(RESTARTS_VARIABLE, "0"))
+    logger.error("worker failed after %.0f s: %r", ran_seconds, failure)
+    if restarts >= RESTARTS_MAX:
+        return
+    time.sleep(min(BACKOFF_SECONDS_MAX, 0.5 * 2**restarts))
+    os.environ[RESTARTS_VARIABLE] = str(restarts + 1)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "streams", *sys.argv[1:]])
