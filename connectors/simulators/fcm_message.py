@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 STRING: Final = "string"
@@ -100,6 +101,8 @@ _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:
 _CAPITAL = re.compile(r"[A-Z]")
 
 
+# A sender has a few dozen names; a bound, because it may send anything.
+@lru_cache(maxsize=1024)
 def snake_case(name: str) -> str:
     """The original field name for either form of it."""
     return _CAPITAL.sub(lambda capital: "_" + capital.group().lower(), name)

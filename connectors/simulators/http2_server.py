@@ -21,10 +21,12 @@ from hyperframe.frame import GoAwayFrame
 
 from connectors.simulators.exchange import BODY_BYTES_MAX, Request, Response, Service
 from connectors.simulators.faults import Fault, Strike
+from connectors.simulators.header_compression import PlainEncoder, QuickDecoder
 from connectors.simulators.http2_request import parse
 
 # What Apple's servers announce once a connection is authenticated.
 MAX_CONCURRENT_STREAMS = 1000
+MAX_HEADER_LIST_BYTES = 16 * 1024
 # A client that got a GOAWAY closes by itself; one that does not is cut off then.
 GOAWAY_LINGER_SECONDS = 2.0
 GOAWAY_REASON = b'{"reason":"Shutdown"}'
@@ -66,11 +68,13 @@ class Http2Connection(asyncio.Protocol):
                 normalize_outbound_headers=False,
             )
         )
+        self._h2.decoder = QuickDecoder(MAX_HEADER_LIST_BYTES)
+        self._h2.encoder = PlainEncoder()
         self._h2.local_settings = h2.settings.Settings(
             client=False,
             initial_values={
                 h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: max_concurrent_streams,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 16 * 1024,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADER_LIST_BYTES,
             },
         )
         self._open: dict[int, Request] = {}

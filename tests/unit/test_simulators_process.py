@@ -95,6 +95,17 @@ def test_a_push_through_another_process(running: Running) -> None:
     assert counted["struck"]["apns"] == {"unavailable_but_delivered": 1}
 
 
+def test_a_connection_is_cut_by_another_process(running: Running) -> None:
+    """The faults that cut connections do so on the event loop that the process uses, too."""
+    devices = running.post("/devices", {"count": 1}).json()
+    for fault, accepted in (("reset_before", 0), ("refuse_connection", 0), ("reset_after_accept", 1)):
+        running.post("/faults", {"provider": "apns", "clear": True})
+        running.post("/faults", {"provider": "apns", "fault": fault})
+        with pytest.raises(httpx.TransportError):
+            push(running, devices["apns"][0])
+        assert running.control.get("/counts").json()["counts"]["apns"]["accepted"] == accepted
+
+
 def test_sigterm_ends_it_with_the_log_complete(running: Running) -> None:
     """After SIGTERM the process ends well, and every accepted push is in the log file."""
     devices = running.post("/devices", {"count": 1}).json()
