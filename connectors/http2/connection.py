@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from connectors.http2.answer import CONNECT_FAILED, Answer, Failure
 from connectors.http2.frames import ProtocolError
@@ -41,9 +42,8 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.received_at = self.used_at = self._loop.time()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+    def connection_made(self, made: asyncio.BaseTransport) -> None:
+        transport = self._transport = cast(asyncio.Transport, made)  # uvloop's is one in all but its base class
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES_MAX)
         tls = transport.get_extra_info("ssl_object")
         if tls is None or tls.selected_alpn_protocol() != "h2":

@@ -66,6 +66,8 @@ def check(
         f"{user}:{kind} was sent {len(ids)} notifications" for (user, kind), ids in shown.items() if len(ids) > 1
     ]
     failures += [f"{key[2]} reached {key[0]} {count} times" for key, count in requests.items() if count > 1]
+    if not lines:
+        failures.append("no provider has seen any push")
     missing = [origin for origin in produced if origin not in tally.ended]
     if missing:
         failures.append(f"{len(missing)} events have no final state, the first at partition, offset {missing[0]}")

@@ -1,8 +1,8 @@
 """A Faust table of raw bytes that is written after the commit, never before.
 
 Faust writes RocksDB at once and the changelog by and by: after a crash the local state knows events that Kafka does
-not, and their replay is wrongly suppressed. Here a stage reads the table, collects its changes in a step, and the table is
-written, together with the changelog offset, in one WriteBatch once the step's transaction is committed.
+not, and their replay is wrongly suppressed. Here a stage reads the table, collects its changes in a step, and the table
+is written, together with the changelog offset, in one WriteBatch once the step's transaction is committed.
 """
 
 from __future__ import annotations
