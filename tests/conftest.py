@@ -23,7 +23,7 @@ def kafka() -> Iterator[str]:
     elif (wanted := os.environ.get("RINGONCE_TEST_BROKER", "embedded")) == "testcontainers":
         yield from _kafka_in_docker()
     elif wanted == "embedded":
-        with EmbeddedKafka() as broker:
+        with EmbeddedKafka(fast_start=True) as broker:
             yield broker.bootstrap
     else:
         pytest.fail(f"RINGONCE_TEST_BROKER must be embedded or testcontainers, is {wanted}")

