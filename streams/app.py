@@ -156,4 +156,5 @@ def _deliver_policy(policy: TypePolicy) -> DeliverPolicy:
         body=policy.body,
         urgent=policy.urgent,
         newest_device=policy.devices == "newest",
+        resend_unknown=policy.on_unknown == "resend",
     )

@@ -35,7 +35,7 @@ class TypePolicy(BaseModel):
     window_seconds: int = Field(
         3600, ge=1, le=DAY_SECONDS, description="The sliding window: time from one send to the next is at least this."
     )
-    limit: Literal[1] = Field(1, description="Sends in one window. Only 1 can be promised.")
+    limit: int = Field(1, ge=1, le=100, description="Sends in any one window.")
     send_within_seconds: float = Field(
         300, gt=0, le=DAY_SECONDS, description="How long an admitted notification may be tried, retries included."
     )

@@ -1,8 +1,8 @@
 """A worker: one process with the three stages over the partitions that the group gives it.
 
 It ends in one of two ways. Told to stop, it takes nothing new, notes the outcomes of what is under way, and leaves.
-When anything fails that only recovery can mend (a fenced producer, a commit that nobody knows the end of, a lost chunk), it
-starts anew in place: the same process id, a fresh state, everything that counts is in Kafka.
+When anything fails that only recovery can mend (a fenced producer, a commit that nobody knows the end of, a lost chunk),
+it starts anew in place: the same process id, a fresh state, everything that counts is in Kafka.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ class DeliverLane(Lane):
             self._close(entry)
             return []
         for claim in todo.settled:
-            work.note(entry, claim)
+            work.note_unsent(entry, claim)
         text = self._render(entry)
         if todo.claim and isinstance(text, RenderFailed):
             work.end_unsent(entry, "DEAD", f"RENDER_FAILED: {text.reason}")

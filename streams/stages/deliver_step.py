@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
     from streams.stages.deliver_types import DeliverPolicy
 
+RESEND_AFTER_MS = 10_000  # FCM asks for at least this after INTERNAL; the others name no shorter time
 REMEMBERED_MS = 24 * 3600 * 1000  # longer than any delivery lasts; after it, a replay of the same id is a new one
 
 
@@ -91,6 +92,16 @@ class DeliverStep:
         self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
         self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
 
+    def note_unsent(self, entry: Entry, claim: Claim) -> None:
+        """Note an outcome that is known without asking: the owner of the claim was lost, or it is too late."""
+        if claim.phase == "UNKNOWN" and entry.policy.resend_unknown:
+            # The lost owner can't start it later than this; then it is sent again under the same ids.
+            claimed_at = entry.state.claims[claim.device_id].at
+            entry.retry.append(claim.device_id)
+            wait = max(0, claimed_at + self._lane.settings.grace_ms - self.now)
+            entry.retry_after_ms = max(entry.retry_after_ms or 0, wait)
+        self.note(entry, claim)
+
     def note(self, entry: Entry, claim: Claim) -> None:
         """Note the outcome for one device."""
         claims = {**entry.state.claims, claim.device_id: claim}
@@ -114,6 +125,9 @@ class DeliverStep:
         else:
             # It may still be on its way when the time-out strikes.
             reason, at = outcome.reason, at + self._lane.settings.grace_ms
+            if entry.policy.resend_unknown:
+                entry.retry.append(device.device_id)
+                entry.retry_after_ms = max(entry.retry_after_ms or 0, RESEND_AFTER_MS)
         self.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, reason))  # type: ignore[arg-type] # one of the three above
 
     def _remove_device(self, user: bytes, device: Device, gone_at: int) -> None:

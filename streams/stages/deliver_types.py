@@ -12,7 +12,11 @@ from streams.policies.retrying import RetryPolicy
 
 
 class DeliverPolicy(NamedTuple):
-    """The rules of one notification type, as far as sending goes. `newest_device`: only the one registered last."""
+    """The rules of one notification type, as far as sending goes.
+
+    `newest_device`: only the one registered last. `resend_unknown`: what may have been sent is sent again, under the
+    same push id and collapse id, so that the device shows one; else it counts as sent.
+    """
 
     retry: RetryPolicy
     ttl_seconds: int
@@ -20,6 +24,7 @@ class DeliverPolicy(NamedTuple):
     body: str
     urgent: bool
     newest_device: bool
+    resend_unknown: bool
 
 
 @dataclass(frozen=True, slots=True)

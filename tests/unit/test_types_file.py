@@ -64,7 +64,7 @@ def test_unknown_types_can_be_refused(tmp_path: Path) -> None:
         ("[defaults]\nwindow_seconds = 0\n[types.a]", "[defaults] window_seconds: must be at least 1, is 0"),
         ("[types.a]\nwindow_seconds = '60'", "[types.a] window_seconds: must be a whole number, is 60"),
         ("[types.a]\nwindow_seconds = 60.5", "[types.a] window_seconds: must be a whole number, is 60.5"),
-        ("[types.a]\nlimit = 2", "[types.a] limit: must be 1, is 2"),
+        ("[types.a]\nlimit = 0", "[types.a] limit: must be at least 1, is 0"),
         ("[types.a]\nwindow = 60", "[types.a] window: no such key; did you mean window_seconds?"),
         ("[type.a]\n", "type: no such key; did you mean types?"),
         ("[types.a]\non_unknown = 'retry'", "[types.a] on_unknown: must be 'drop' or 'resend', is retry"),
