@@ -54,7 +54,10 @@ TYPES = ("order_ready", "a", "A.b-c_9", "t" * 64)
 _ids = st.one_of(st.uuids().map(str), st.text(min_size=1, max_size=40), st.text("a", min_size=60, max_size=66))
 _user_ids = st.one_of(st.integers(0, 10**7).map("user-{:07d}".format), st.text(min_size=1, max_size=80), st.just("a:b"))
 _texts = st.one_of(st.text(max_size=12), st.text("aé€😀", min_size=20, max_size=80), st.text("x", max_size=70))
-_instants = st.one_of(st.integers(1_700_000_000_000, 1_900_000_000_000), st.integers(-(2**63), 2**63 - 1))
+_instants = st.one_of(
+    st.integers(1_700_000_000_000, 1_900_000_000_000),
+    st.builds(lambda number, bits: number >> bits, st.integers(-(2**63), 2**63 - 1), st.integers(0, 63)),
+)
 
 notifications: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {

@@ -128,22 +128,40 @@ def test_slot_rows_are_those_of_the_codec(slot: dict[str, Any]) -> None:
     assert read_slot(row)._asdict() == {**slot, "notification_id": slot["notification_id"].encode()}
 
 
+def slot_by_codec(row: bytes) -> object:
+    try:
+        record = CODEC.decode(row, ["Slot"]).record
+    except PoisonError as error:
+        return error.code
+    return {**record, "notification_id": record["notification_id"].encode()}
+
+
+def slot_by_reader(row: bytes) -> object:
+    try:
+        return read_slot(row)._asdict()
+    except PoisonError as error:
+        return error.code
+
+
 @given(records("Slot"), st.data())
 def test_a_changed_slot_row_is_read_as_the_codec_reads_it(slot: dict[str, Any], data: st.DataObject) -> None:
     """The fast reader of rows takes nothing that the decoder refuses, and gives the same for what it takes."""
     row = bytearray(CODEC.encode("Slot", slot))
     row[data.draw(st.integers(0, len(row) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     for changed in (bytes(row), bytes(row[:-1]), bytes(row) + b"\x00"):
-        try:
-            record = CODEC.decode(changed, ["Slot"]).record
-            expected: object = {**record, "notification_id": record["notification_id"].encode()}
-        except PoisonError as error:
-            expected = error.code
-        try:
-            actual: object = read_slot(changed)._asdict()
-        except PoisonError as error:
-            actual = error.code
-        assert actual == expected
+        assert slot_by_reader(changed) == slot_by_codec(changed)
+
+
+def test_every_single_bit_of_a_slot_row_is_looked_at() -> None:
+    """Whichever bit of a usual row is flipped, and wherever it is cut off, the two agree."""
+    row = write_slot(b"0123456789abcdef", "ACCEPTED", 1_750_003_600_000, 1_750_000_000_000, 1_750_000_300_000)
+    for bit in range(8 * len(row)):
+        flipped = bytearray(row)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert slot_by_reader(bytes(flipped)) == slot_by_codec(bytes(flipped))
+    for end in range(len(row)):
+        assert slot_by_reader(row[:end]) == slot_by_codec(row[:end])
+    assert slot_by_reader(row + b"\x00") == slot_by_codec(row + b"\x00") == "TRAILING_BYTES"
 
 
 def test_the_states_of_the_writer_are_those_of_the_contract() -> None:
