@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -60,7 +61,7 @@ def create_app(parts: AppParts) -> LaneApp:
             heartbeat_seconds=settings.heartbeat_seconds,
             transaction_timeout_seconds=settings.transaction_timeout_seconds,
             wall_ms=parts.wall_ms,
-            faust={"broker_credentials": broker_credentials(settings), **parts.faust},
+            faust={"broker_credentials": broker_credentials(settings), **_web(settings), **parts.faust},
         )
     )
     topics = StageTopics.with_prefix(settings.topic_prefix)
@@ -71,6 +72,18 @@ def create_app(parts: AppParts) -> LaneApp:
     if "deliver" in parts.stages:
         app.install(_deliver(app, parts, topics))
     return app
+
+
+def _web(settings: Settings) -> dict[str, Any]:
+    # Other workers forward to this address, so a free port must be known before the server listens.
+    port = settings.web_port or _free_port(settings.web_host)
+    return {"web_bind": settings.web_host, "web_host": settings.web_host, "web_port": port}
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def _suppress(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:

@@ -1,7 +1,7 @@
 """A worker: one process with the three stages over the partitions that the group gives it.
 
 It ends in one of two ways. Told to stop, it takes nothing new, notes the outcomes of what is under way, and leaves.
-When anything fails that only recovery can mend (a fenced producer, a commit that nobody knows the end of, a lost chunk),
+When anything fails that only recovery can mend (a fenced producer, a commit of unknown outcome, a lost chunk),
 it starts anew in place: the same process id, a fresh state, everything that counts is in Kafka.
 """
 
@@ -15,16 +15,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from streams.app import AppParts, create_app
 from streams.codec import open_codec
 from streams.connect import open_connectors
 from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
+from streams.lane.table import LaneTable
 from streams.settings import Settings
 from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
+from streams.web.views import install_views
 
 logger = logging.getLogger(__name__)
 
@@ -58,15 +60,16 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     if report.differences:
         raise TopicsError("\n".join(report.differences))
     connectors = open_connectors(settings)
+    types = NotificationTypes.load(settings.types_file)
     app = create_app(
         AppParts(
             settings=settings,
-            types=NotificationTypes.load(settings.types_file),
+            types=types,
             connectors=connectors,
             codec=open_codec(settings),
-            faust={"web_enabled": False},
         )
     )
+    routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,6 +79,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     try:
         return await _run_app(app, stop, options)
     finally:
+        await routing.close()
         for connector in connectors.values():
             await connector.close()
 

@@ -34,7 +34,7 @@ def worker(
     started_at = time.monotonic()
 
     def ready(app: LaneApp) -> None:
-        say(f"ready: {app.lanes.describe()}")
+        say(f"ready: {app.lanes.describe()}; web {app.conf.canonical_url}")
 
     options = WorkerOptions(wait_seconds, say, ready)
     try:

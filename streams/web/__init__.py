@@ -1,0 +1,1 @@
+"""Web views over the tables: they read and forward, and decide nothing."""
