@@ -68,7 +68,6 @@ class LaneApp(faust.App):
             "stream_wait_empty": False,
             "stream_recovery_delay": 0.0,
             "TableManager": LaneTableManager,
-            "Web": LaneWeb,
             "worker_redirect_stdouts": False,
         }
         super().__init__(options.app_id, **{**settings, **options.faust})
@@ -115,6 +114,9 @@ class LaneApp(faust.App):
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
         # Faust calls this when partitions are revoked and when the app stops, after the flow has stopped.
         await self.lanes.close()
+
+    def _new_web(self) -> LaneWeb:
+        return LaneWeb(self)
 
     def _new_transport(self) -> LaneTransport:
         return LaneTransport(self.conf.broker_consumer, self)
