@@ -167,6 +167,20 @@ def test_long_texts_are_judged_alike(size: int) -> None:
     assert fast(value[:-2], key) == complete(value[:-2], key) == "TRUNCATED"
 
 
+@pytest.mark.parametrize("bits", range(0, 63, 3))
+def test_instants_of_every_size_are_judged_alike(bits: int) -> None:
+    """Whatever number of bytes created_at has, one too many or too few at the end is noticed."""
+    value = CODEC.encode("Notification", USUAL | {"created_at": 1 << bits, "data": {}})
+    for candidate in (value, value[:-1], value + b"\x00", value + bytes(2), value + bytes(3)):
+        assert fast(candidate, b"user-1:order_ready") == complete(candidate, b"user-1:order_ready")
+
+
+def test_a_length_of_three_bytes_is_not_mistaken_for_two() -> None:
+    """Padded to three bytes, a length of nothing is not one of 8192."""
+    value = CODEC.encode("Notification", USUAL | {"data": {}})[:-2] + b"\x02\x80\x80\x00" + b"x" * 8191 + b"\x00"
+    assert fast(value, b"user-1:order_ready") == complete(value, b"user-1:order_ready") == "TRUNCATED"
+
+
 @given(notifications, st.one_of(st.none(), st.binary(max_size=20), notifications.map(key_of)))
 @example(
     {

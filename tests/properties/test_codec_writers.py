@@ -113,9 +113,10 @@ def test_statuses_are_those_of_the_codec(statuses: list[tuple[dict[str, Any], st
             assert written == CODEC.encode("Status", status)
 
 
-def test_a_status_without_a_slot_has_empty_parts() -> None:
+@pytest.mark.parametrize("key", [b"", b"no colon", b"\xff"])
+def test_a_status_without_a_slot_has_empty_parts(key: bytes) -> None:
     """Where the record could not be read, id, user and type are empty, as the contract says."""
-    written = StatusWriter("suppress", 1, 0).write(b"", b"", "DEAD", b"TRUNCATED", 7)
+    written = StatusWriter("suppress", 1, 0).write(b"", key, "DEAD", b"TRUNCATED", 7)
     record = CODEC.decode(written, ["Status"]).record
     assert (record["notification_id"], record["user_id"], record["type"]) == ("", "", "")
 
