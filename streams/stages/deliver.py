@@ -27,7 +27,7 @@ from streams.policies.delivering import SEND_BY_PASSED, NoDevice, NothingToDo, c
 from streams.policies.identity import collapse_id, push_id
 from streams.policies.rendering import RenderFailed, Text, render
 from streams.stages.deliver_step import DeliverStep, Entry
-from streams.stages.deliver_types import DeliverSettings, DeliverTables
+from streams.stages.deliver_types import REMOVED_TYPE, DeliverSettings, DeliverTables
 from streams.stages.delivery_rows import read_devices, read_state, state_key
 from streams.stages.offsets import OffsetTracker
 from streams.stages.slots_table import BLOCK_PREFIX, BLOCKS_END, block_sweep_at, read_block
@@ -109,7 +109,8 @@ class DeliverLane(Lane):
     async def _wait_for_work(self) -> None:
         can_take = bool(self._chunks) and self._waiting < WAITING_MAX
         can_open = bool(self._ready) and len(self._requests) < self.settings.in_flight_max
-        if self._finished or (not self.draining and (can_take or can_open)):
+        drained = self.draining and not self._requests
+        if self._finished or drained or (not self.draining and (can_take or can_open)):
             await asyncio.sleep(0)  # let the other lanes run
             return
         seconds = None
@@ -169,9 +170,7 @@ class DeliverLane(Lane):
             delivery = self.codec.decode(record.value, ("Delivery",)).record
             notification = delivery["notification"]
             slot = slot_key(notification["user_id"], notification["type"])
-            policy = self.settings.policy_of(notification["type"])
-            if policy is None:
-                raise PoisonError("UNKNOWN_TYPE", f"no type {notification['type']!r} in the types file")
+            policy = self.settings.policy_of(notification["type"]) or REMOVED_TYPE
         except PoisonError as error:
             work.poison(error, record, self.topics.outbox)
             self._offsets[self.topics.outbox].done(record.offset)
@@ -233,9 +232,13 @@ class DeliverLane(Lane):
         for claim in todo.settled:
             work.note_unsent(entry, claim)
         text = self._render(entry)
-        if todo.claim and isinstance(text, RenderFailed):
-            work.end_unsent(entry, "DEAD", f"RENDER_FAILED: {text.reason}")
-            work.dead(entry, PoisonError("RENDER_FAILED", text.reason))
+        if todo.claim and isinstance(text, PoisonError):
+            if any(claim.phase != "NOT_SENT" for claim in entry.state.claims.values()):
+                # Another device has it, or may have it: the slot is not free, whatever keeps it from this one.
+                work.conclude(entry, conclude(list(entry.state.claims.values()), work.now))
+            else:
+                work.end_unsent(entry, "DEAD", f"{text.code}: {text.reason}")
+            work.dead(entry, text)
             self._close(entry)
             return []
         if not todo.claim:
@@ -250,11 +253,14 @@ class DeliverLane(Lane):
         return [(entry, device, self._push(entry, device, text, work.now), start_by) for device in claimed]
 
     @staticmethod
-    def _render(entry: Entry) -> Text | RenderFailed:
+    def _render(entry: Entry) -> Text | PoisonError:
         notification, policy = entry.delivery["notification"], entry.policy
+        if policy is REMOVED_TYPE:
+            return PoisonError("UNKNOWN_TYPE", f"no type {notification['type']!r} in the types file any more")
         data = notification["data"]
         values = {"data": data, "user_id": notification["user_id"], "type": notification["type"], **data}
-        return render(notification["title"], notification["body"], policy.title, policy.body, values)
+        text = render(notification["title"], notification["body"], policy.title, policy.body, values)
+        return PoisonError("RENDER_FAILED", text.reason) if isinstance(text, RenderFailed) else text
 
     @staticmethod
     def _push(entry: Entry, device: Device, text: Text, now: int) -> Push:
@@ -280,7 +286,11 @@ class DeliverLane(Lane):
     def _start(self, attempt: Attempt) -> None:
         request = asyncio.create_task(self._ask(*attempt))
         self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
+        request.add_done_callback(self._ended)
+
+    def _ended(self, request: asyncio.Task[None]) -> None:
+        self._requests.discard(request)
+        self._wake.set()  # there is room for another one, or the lane is drained
 
     async def _ask(self, entry: Entry, device: Device, push: Push, start_by: float) -> None:
         connector: Connector | None = self.settings.connectors.get(device.provider)

@@ -27,6 +27,10 @@ class DeliverPolicy(NamedTuple):
     resend_unknown: bool
 
 
+# What was admitted under a types file that still had its type is not sent, and ends like any other.
+REMOVED_TYPE = DeliverPolicy(RetryPolicy(1, 1, 1), 0, "", "", False, False, False)
+
+
 @dataclass(frozen=True, slots=True)
 class DeliverSettings:
     """`in_flight_max`: requests under way in one lane. `claim_seconds`: a claim that is not started by then is not
