@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 
 from connectors.embedded_kafka import EmbeddedKafka
+from streams.audit.auditor import AuditOptions
+from streams.commands.audit import run_audit, show_violations
 from streams.commands.terminal import fail, out, say
 from streams.demo.play import Played, new_addresses, play
 from streams.demo.processes import (
@@ -27,12 +29,12 @@ from streams.demo.processes import (
     wait_for_log,
 )
 from streams.demo.screen import Screen, result
-from streams.demo.tally import check
 from streams.demo.workload import Plan
 from streams.settings import Settings, load_settings
 from streams.topics import ensure_topics
 
 SCHEDULE_SECONDS = 8.0
+AUDIT_WAIT_SECONDS = 20.0
 
 
 def register(app: typer.Typer) -> None:
@@ -106,7 +108,7 @@ def _run(
         wait_for_log(process, "ready:")
     say(f"simulators of APNs, FCM and Web Push; {workers} workers, ready")
     played = _play(settings, plan, simulators, seconds_max)
-    _judge(played, Path(simulators["log_file"]))
+    _judge(settings, played, Path(simulators["log_file"]))
     return environment
 
 
@@ -116,13 +118,15 @@ def _play(settings: Settings, plan: Plan, simulators: dict[str, str], seconds_ma
         return asyncio.run(play(settings, plan, addresses, screen.show, seconds_max))
 
 
-def _judge(played: Played, pushes: Path) -> None:
+def _judge(settings: Settings, played: Played, pushes: Path) -> None:
     time.sleep(0.5)  # the simulators write their log at least this often
-    found = check(played.tally, played.produced, played.identities, pushes)
-    out.print(result(played, found))
-    for failure in found.failures:
-        out.print(f"[bold red]broken:[/] {failure}")
-    if found.failures:
+    options = AuditOptions(push_log=pushes, complete=True)
+    report, lines = asyncio.run(run_audit(settings, options, AUDIT_WAIT_SECONDS))
+    out.print(result(played, report))
+    if not report.pushes:
+        fail("no provider has seen any push")
+    if report.violations:
+        show_violations(report, lines)
         fail("the promise was not kept")
     out.print("[bold green]kept:[/] no (user, type) got two within the window, and every event has exactly one end")
 

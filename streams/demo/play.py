@@ -29,7 +29,6 @@ class Played:
     """What was produced, and what became of it so far."""
 
     produced: dict[tuple[int, int], bool] = field(default_factory=dict)
-    identities: dict[str, tuple[str, str]] = field(default_factory=dict)
     scheduled: int = 0
     poison: int = 0
     tally: Tally = field(default_factory=Tally)
@@ -98,11 +97,7 @@ async def _play_events(
 
     def noted() -> Iterable[Message]:
         for message in events(codec, plan, time.time_ns() // 1_000_000):
-            if message.identity is None:
-                played.poison += 1
-            else:
-                user, kind, notification_id = message.identity
-                played.identities[notification_id] = (user, kind)
+            played.poison += message.identity is None
             yield message
 
     await _produce(producer, topic, noted(), played)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from streams.audit.report import Report
 from streams.demo.play import Played
-from streams.demo.tally import Check
 
 SHOW_EVERY_SECONDS = 0.25
 STATES = ("ADMITTED", "SUPPRESSED", "DUPLICATE", "DEFERRED", "RELEASED", "ACCEPTED", "UNKNOWN", "EXPIRED", "DEAD")
@@ -60,7 +60,7 @@ def _progress(played: Played, title: str) -> Table:
     return table
 
 
-def result(played: Played, check: Check) -> Table:
+def result(played: Played, report: Report) -> Table:
     """Return the table at the end."""
     states = played.tally.states
     seconds = max(0.001, played.ended_at - played.started_at)
@@ -76,7 +76,7 @@ def result(played: Played, check: Check) -> Table:
     for state in ("UNKNOWN", "EXPIRED", "NO_DEVICE", "DEAD"):
         table.add_row(state.lower().replace("_", " "), f"{states[state]:,}")
     table.add_section()
-    table.add_row("pushes seen by the providers", f"{check.pushes:,}")
-    table.add_row("(user, type) slots among them", f"{check.slots:,}")
+    table.add_row("pushes seen by the providers", f"{report.pushes or 0:,}")
+    table.add_row("(user, type) slots among them", f"{report.pushed_slots:,}")
     table.add_row("seconds", f"{seconds:.1f}")
     return table

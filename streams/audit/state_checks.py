@@ -1,0 +1,58 @@
+"""P4: the state of suppress is bounded by the slots active in their window and the ids of a day. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from schemas.notification import read_slot
+from streams.audit.rows import Violation
+from streams.stages.slots_table import BLOCK_PREFIX, ENTRY_BYTES, PLACE_PREFIX, read_block
+
+DAY_MS = 86_400_000
+
+
+@dataclass(slots=True)
+class StateReport:
+    """Counts of rows. `unswept`: their time is over and the sweeper has not come by yet."""
+
+    active: int = 0
+    unswept: int = 0
+    blocks: int = 0
+    blocks_unswept: int = 0
+    ids: int = 0
+    violations: list[Violation] = field(default_factory=list)
+
+
+def check_state(partitions: Iterable[Mapping[bytes, bytes]], now: int) -> StateReport:
+    """Check the rows of the changelog of `slots`, the last value of each key, partition by partition.
+
+    A row that no block names is never swept: that is how state would grow with history.
+    """
+    report = StateReport()
+    for rows in partitions:
+        named: set[bytes] = set()
+        for key, value in rows.items():
+            if key.startswith(BLOCK_PREFIX):
+                block = read_block(value)
+                named.update(block.slots)
+                report.blocks += 1
+                report.ids += len(block.ids) // ENTRY_BYTES
+                report.blocks_unswept += block.sweep_at <= now
+                if block.ids and block.sweep_at > now + DAY_MS + 60_000:
+                    sentence = f"ids seen at {block.at} are kept until {block.sweep_at}, longer than a day"
+                    report.violations.append(Violation("P4", sentence, block.at, None, ()))
+        for key, value in rows.items():
+            if not key.startswith(PLACE_PREFIX):
+                continue
+            place = read_slot(value)
+            if place.blocked_until > now:
+                report.active += 1
+            else:
+                report.unswept += 1
+            if key not in named:
+                slot = key[1:].partition(b"\0")[0]
+                holder = place.notification_id.decode()
+                sentence = f"the row of {slot.decode(errors='replace')} is in no block and will never be swept"
+                report.violations.append(Violation("P4", sentence, place.admitted_at, slot, (holder,)))
+    return report
