@@ -24,7 +24,7 @@ from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, Deliver
 from streams.stages.schedule import ScheduleDecider
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
-from streams.topic_names import StageTopics
+from streams.topics import TopicNames
 from streams.types_file import NotificationTypes, TypePolicy
 
 LANE_IN_FLIGHT_MIN = 16  # with many partitions each lane still has a few requests under way
@@ -64,7 +64,7 @@ def create_app(parts: AppParts) -> LaneApp:
             faust={"broker_credentials": broker_credentials(settings), **_web(settings), **parts.faust},
         )
     )
-    topics = StageTopics.with_prefix(settings.topic_prefix)
+    topics = TopicNames.of(settings)
     if "suppress" in parts.stages:
         app.install(_suppress(app, parts, topics))
     if "schedule" in parts.stages:
@@ -86,7 +86,7 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def _suppress(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
+def _suppress(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     table = app.lane_table(SlotsTable, "slots")
     assert isinstance(table, SlotsTable)
     policy_of = slot_policies(parts.types, parts.settings)
@@ -98,7 +98,7 @@ def _suppress(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
     return Stage("suppress", (topics.notifications, topics.due, topics.verdicts), (table,), new_lane)
 
 
-def _schedule(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
+def _schedule(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     table = app.lane_table(LaneTable, "schedule")
 
     def new_lane(context: LaneContext) -> StepLane:
@@ -108,7 +108,7 @@ def _schedule(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
     return Stage("schedule", (topics.scheduled,), (table,), new_lane)
 
 
-def _deliver(app: LaneApp, parts: AppParts, topics: StageTopics) -> Stage:
+def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     tables = DeliverTables(app.lane_table(LaneTable, "deliveries"), app.lane_table(LaneTable, "directory"))
     settings = DeliverSettings(
         partitions=parts.settings.partitions,

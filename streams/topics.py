@@ -79,22 +79,42 @@ TABLES: Final = {
 }
 
 
+_STREAM_NAMES: Final = tuple(spec.name for spec in STREAMS)
+
+
 @dataclass(frozen=True, slots=True)
 class TopicNames:
-    """The names of one installation: with the prefix of its settings, and the changelogs as Faust calls them."""
+    """The names of one installation: one for each of STREAMS, prefix included, and the changelogs as Faust has them."""
 
-    prefix: str
     app_id: str
+    notifications: str
+    due: str
+    verdicts: str
+    scheduled: str
+    outbox: str
+    statuses: str
+    dead_letters: str
+    devices: str
+    profiles: str
+    preferences: str
+    templates: str
 
     @classmethod
     def of(cls, settings: Settings) -> TopicNames:
-        return cls(settings.topic_prefix, settings.app_id)
+        """Return the names that these settings give."""
+        return cls.with_prefix(settings.topic_prefix, settings.app_id)
+
+    @classmethod
+    def with_prefix(cls, prefix: str, app_id: str = "ringonce") -> TopicNames:
+        """Return the names with this put before each."""
+        return cls(app_id, **{_attribute(name): prefix + name for name in _STREAM_NAMES})
 
     def topic(self, name: str) -> str:
         """The full name of one of STREAMS. Raises KeyError for any other."""
         if name not in _STREAM_NAMES:
             raise KeyError(name)
-        return self.prefix + name
+        full: str = getattr(self, _attribute(name))
+        return full
 
     def changelog(self, table: str) -> str:
         """The full name of the changelog of one of TABLES. Raises KeyError for any other."""
@@ -103,7 +123,8 @@ class TopicNames:
         return f"{self.app_id}-{table}-changelog"
 
 
-_STREAM_NAMES: Final = frozenset(spec.name for spec in STREAMS)
+def _attribute(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def topic_specs(settings: Settings) -> tuple[TopicSpec, ...]:

@@ -18,7 +18,7 @@ from schemas.codec import Codec
 from streams.demo.tally import Tally
 from streams.demo.workload import Message, Plan, addresses_needed, devices, events
 from streams.settings import Settings, kafka_client_options
-from streams.topic_names import StageTopics
+from streams.topics import TopicNames
 
 IN_FLIGHT_MAX = 2_000
 DEVICES_SECONDS_MAX = 60.0
@@ -59,7 +59,7 @@ async def play(
     seconds_max: float,
 ) -> Played:
     """Register the devices, play the events, and follow the statuses to the end."""
-    codec, topics = Codec(), StageTopics.with_prefix(settings.topic_prefix)
+    codec, topics = Codec(), TopicNames.of(settings)
     options = kafka_client_options(settings)
     played = Played()
     producer = aiokafka.AIOKafkaProducer(

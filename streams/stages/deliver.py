@@ -31,7 +31,7 @@ from streams.stages.deliver_types import REMOVED_TYPE, DeliverSettings, DeliverT
 from streams.stages.delivery_rows import read_devices, read_state, state_key
 from streams.stages.offsets import OffsetTracker
 from streams.stages.slots_table import BLOCK_PREFIX, BLOCKS_END, block_sweep_at, read_block
-from streams.topic_names import StageTopics
+from streams.topics import TopicNames
 
 WAITING_MAX = 2_000  # entries in memory that wait for their turn, in one lane
 OPENED_MAX = 500  # entries that one step opens: bounds the transaction
@@ -48,7 +48,7 @@ class DeliverLane(Lane):
         self,
         context: LaneContext,
         tables: DeliverTables,
-        topics: StageTopics,
+        topics: TopicNames,
         settings: DeliverSettings,
         codec: Codec,
     ) -> None:

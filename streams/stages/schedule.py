@@ -19,7 +19,7 @@ from streams.lane.table import LaneTable
 from streams.lane.transaction import Step
 from streams.stages.dead_letters import dead_letter
 from streams.stages.scheduled_rows import Scheduled, read_scheduled
-from streams.topic_names import StageTopics
+from streams.topics import TopicNames
 
 DUE_PREFIX = b"d"
 DUE_END = b"e"
@@ -47,7 +47,7 @@ def read_pending(key: bytes) -> Pending:
 class ScheduleDecider:
     """The stage on one partition."""
 
-    def __init__(self, partition: int, partitions: int, table: LaneTable, topics: StageTopics, codec: Codec) -> None:
+    def __init__(self, partition: int, partitions: int, table: LaneTable, topics: TopicNames, codec: Codec) -> None:
         self.partition = partition
         self.partitions = partitions
         self.table = table

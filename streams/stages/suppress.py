@@ -19,7 +19,7 @@ from streams.policies.suppression import SlotPolicy
 from streams.stages.origin import origin_of
 from streams.stages.slots_table import BLOCK_PREFIX, BLOCKS_END, SlotsTable, block_sweep_at, read_block
 from streams.stages.suppress_step import Event, SuppressStep
-from streams.topic_names import StageTopics
+from streams.topics import TopicNames
 
 SWEEP_BLOCKS_MAX = 8  # in one step, so that a long absence is caught up with in small portions
 
@@ -32,7 +32,7 @@ class SuppressDecider:
         partition: int,
         partitions: int,
         table: SlotsTable,
-        topics: StageTopics,
+        topics: TopicNames,
         policy_of: Callable[[bytes], SlotPolicy | None],
         codec: Codec,
     ) -> None:

@@ -19,14 +19,14 @@ from streams.policies.suppression import SlotPolicy
 from streams.stages.schedule import ScheduleDecider
 from streams.stages.slots_table import BLOCK_PREFIX, SlotsTable, id_key, read_block
 from streams.stages.suppress import SuppressDecider
-from streams.topic_names import StageTopics
+from streams.topics import TopicNames
 from tests.simulation.memory_log import MemoryLog
 from tests.simulation.stage_partition import Crash, StagePartition
 from tests.simulation.tables import folded_rows, local_rows, new_table, unstarted_app
 
 PARTITIONS = 2
 DAY_MS = 86_400_000
-TOPICS = StageTopics.with_prefix("")
+TOPICS = TopicNames.with_prefix("")
 CODEC = Codec()
 POLICIES = {
     b"short": SlotPolicy(window_ms=1_000, limit=1, send_within_ms=100, grace_ms=30, skew_ms=5),
