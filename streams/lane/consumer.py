@@ -22,6 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from .chunk import CHUNK_RECORDS_MAX, Chunk
+from .garbage import collect_seldom
 
 if TYPE_CHECKING:
     from .app import LaneApp
@@ -186,6 +187,7 @@ class LaneConsumer(driver.Consumer):
         self._read_offset.update(dict.fromkeys(offsets))
         self._held.clear()
         await self.app.lanes.open(offsets)
+        collect_seldom()
 
     async def _seek_sources(self, sources: set[TopicPartition]) -> dict[TP, int]:
         consumer = self._thread._ensure_consumer()
