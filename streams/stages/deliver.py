@@ -19,7 +19,7 @@ from collections import deque
 
 from connectors.outcome import Connector, Device, NotSent, Outcome, Push, Unknown
 from schemas.codec import Codec
-from schemas.keys import slot_key
+from schemas.keys import partition_of, slot_key
 from schemas.poison import PoisonError
 from streams.lane.chunk import Record
 from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionClock
@@ -177,7 +177,8 @@ class DeliverLane(Lane):
             return
         user = notification["user_id"].encode()
         key = state_key(slot, notification["notification_id"])
-        entry = Entry(record, delivery, user, slot, key, policy, read_state(None))
+        slot_partition = partition_of(slot, self.settings.partitions)
+        entry = Entry(record, delivery, user, slot, key, policy, read_state(None), slot_partition)
         self._waiting += 1
         behind = self._behind.get(user)
         if behind is None:

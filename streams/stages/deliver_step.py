@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from connectors.outcome import Accepted, Device, NotSent, Outcome
-from schemas.keys import partition_of
 from schemas.notification import StatusWriter
 from schemas.poison import DeadLetterCode, PoisonError
 from schemas.records import State
@@ -38,6 +37,7 @@ class Entry:
     key: bytes
     policy: DeliverPolicy
     state: DeliveryState
+    slot_partition: int
     under_way: int = 0
     retry_after_ms: int | None = None
     retry: list[str] = field(default_factory=list)
@@ -164,8 +164,7 @@ class DeliverStep:
         lane = self._lane
         delivery = {**entry.delivery, "attempt": entry.attempt + 1, "devices": entry.retry}
         value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": delivery}, lane.topics.scheduled)
-        partition = partition_of(entry.slot, lane.settings.partitions)
-        self.step.emit(lane.topics.scheduled, partition, entry.slot, value)
+        self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value)
         self._put(entry, entry.state._replace(concluded=True, at=self.now))
         reason = entry.state.claims[entry.retry[0]].reason
         self.status(entry, "RETRYING", reason, until=due_at)
@@ -196,8 +195,7 @@ class DeliverStep:
             "at": at,
         }
         value = lane.codec.encode("Verdict", verdict, lane.topics.verdicts)
-        partition = partition_of(entry.slot, lane.settings.partitions)
-        self.step.emit(lane.topics.verdicts, partition, entry.slot, value)
+        self.step.emit(lane.topics.verdicts, entry.slot_partition, entry.slot, value)
 
     def dead(self, entry: Entry, error: PoisonError) -> None:
         """Put an entry on `dead-letters`, with the answers that it got."""
@@ -257,7 +255,7 @@ class DeliverStep:
             None if provider is None else provider.encode(),
             None if device_id is None else device_id.encode(),
         )
-        self.step.emit(lane.topics.statuses, partition_of(entry.slot, lane.settings.partitions), entry.slot, value)
+        self.step.emit(lane.topics.statuses, entry.slot_partition, entry.slot, value)
 
     def _put(self, entry: Entry, state: DeliveryState) -> None:
         if entry.state.attempt == 0 and not entry.state.claims and entry.key not in self._states:

@@ -47,7 +47,8 @@ class SuppressDecider:
             "Deferral": codec.header("Deferral", topics.scheduled),
             "Status": codec.header("Status", topics.statuses),
         }
-        self._block_number = 0
+        # Each block is a record of the changelog, so no earlier owner has come to this number.
+        self._block_number = table.changelog_position(partition)
         self._sweep_from = BLOCK_PREFIX
         self._sweep_at = table.first_sweep_at(partition)
 
