@@ -22,6 +22,7 @@ from streams.codec import open_codec
 from streams.connect import open_connectors
 from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
+from streams.lane.lane import wall_ms
 from streams.lane.table import LaneTable
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -36,6 +37,7 @@ GOOD_RUN_SECONDS = 60.0  # after a run of this length the count begins anew
 BACKOFF_SECONDS_MAX = 15.0
 OUTAGE_SECONDS_MAX = 3600.0  # a worker that ran before waits for its broker for this long
 RESTARTS_VARIABLE = "RINGONCE_WORKER_RESTARTS"
+CLOCK_OFFSET_VARIABLE = "RINGONCE_TEST_CLOCK_OFFSET_SECONDS"
 
 
 class TopicsError(Exception):
@@ -67,6 +69,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
             types=types,
             connectors=connectors,
             codec=open_codec(settings),
+            wall_ms=_clock(),
         )
     )
     routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
@@ -82,6 +85,12 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         await routing.close()
         for connector in connectors.values():
             await connector.close()
+
+
+def _clock() -> Callable[[], int]:
+    """Return the wall clock; chaos runs set it wrong by this variable, in this one place."""
+    offset_ms = int(float(os.environ.get(CLOCK_OFFSET_VARIABLE, "0")) * 1000)
+    return wall_ms if offset_ms == 0 else lambda: wall_ms() + offset_ms
 
 
 async def _run_app(app: LaneApp, stop: asyncio.Event, options: WorkerOptions) -> BaseException | None:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,9 @@ class EmbeddedKafka:
 
     `directory`: where its data stays; None: a temporary one that `stop` removes. `port`: where it listens; None: a
     free one. `fast_start`: compile with the first tier only, which starts in two thirds of the time and costs some
-    throughput: for tests, not for benchmarks. `outlive_parent`: go on when this process ends.
+    throughput: for tests, not for benchmarks. `outlive_parent`: go on when this process ends. `advertised_ports`: for
+    each, the broker has one more listener that sends its clients to that port of 127.0.0.1, where a proxy of the
+    caller's stands before it; see `listener`.
 
     The data and the port outlive `kill` and `restart`, not `stop`. Not for use by several threads at once.
     """
@@ -53,6 +56,7 @@ class EmbeddedKafka:
         port: int | None = None,
         outlive_parent: bool = False,
         fast_start: bool = False,
+        advertised_ports: Sequence[int] = (),
     ) -> None:
         self._kept_directory = directory
         self._directory: Path | None = None
@@ -62,6 +66,7 @@ class EmbeddedKafka:
         self._ports: list[int] = []
         self._outlive_parent = outlive_parent
         self._fast_start = fast_start
+        self._advertised_ports = tuple(advertised_ports)
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_pid = os.getpid()
 
@@ -71,6 +76,10 @@ class EmbeddedKafka:
         if not self._ports:
             raise EmbeddedKafkaError("the broker has no address before it is started")
         return f"127.0.0.1:{self._ports[0]}"
+
+    def listener(self, number: int) -> tuple[str, int]:
+        """Where the listener for the advertised port of this number really is: what its proxy connects to."""
+        return "127.0.0.1", self._ports[2 + number]
 
     @property
     def log_file(self) -> Path:
@@ -158,9 +167,9 @@ class EmbeddedKafka:
         if self._ports:
             return
         if self._wanted_port is None:
-            self._ports = free_ports(2)
+            self._ports = free_ports(2 + len(self._advertised_ports))
         elif is_free(self._wanted_port):
-            self._ports = [self._wanted_port, *free_ports(1)]
+            self._ports = [self._wanted_port, *free_ports(1 + len(self._advertised_ports))]
         else:
             raise EmbeddedKafkaError(f"port {self._wanted_port} on 127.0.0.1 is in use by another program")
 
@@ -201,9 +210,17 @@ class EmbeddedKafka:
 
     def _properties(self, data: Path) -> str:
         template = files("connectors.embedded_kafka").joinpath("server.properties.in").read_text(encoding="utf-8")
-        port, controller_port = self._ports
+        port, controller_port, *proxied = self._ports
+        names = [f"PROXIED{number}" for number in range(len(proxied))]
+        listeners = "".join(f",{name}://127.0.0.1:{port}" for name, port in zip(names, proxied, strict=True))
+        advertised = "".join(
+            f",{name}://127.0.0.1:{port}" for name, port in zip(names, self._advertised_ports, strict=True)
+        )
         return (
-            template.replace("@PORT@", str(port))
+            template.replace("@LISTENERS@", listeners)
+            .replace("@ADVERTISED@", advertised)
+            .replace("@PROTOCOLS@", "".join(f",{name}:PLAINTEXT" for name in names))
+            .replace("@PORT@", str(port))
             .replace("@CONTROLLER_PORT@", str(controller_port))
             .replace("@PARTITIONS@", str(self._partitions))
             .replace("@DATA@", str(data.absolute()))

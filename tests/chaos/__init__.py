@@ -1,0 +1,1 @@
+"""Chaos: seeded faults, a workload, and the auditor, which reads only the record."""
