@@ -122,6 +122,11 @@ class LaneTable(faust.Table[bytes, bytes]):
         """Name of the changelog topic."""
         return str(self.changelog_topic_name)
 
+    def changelog_position(self, partition: int) -> int:
+        """How many offsets of the changelog the local rows reach over: grows with every change and never repeats."""
+        offset = self.persisted_offset(TP(self.changelog, partition))
+        return 0 if offset is None else offset + 1
+
     def path(self, partition: int) -> Path:
         """Where one partition's local data lies."""
         return Path(self.store.partition_path(partition))

@@ -8,7 +8,15 @@ from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.chunk import Record
 
-VALUE_BYTES_MAX = 900_000  # leaves room for the rest within a broker's default limit of 1 MiB for a record
+# Together they leave room for the rest within a broker's default limit of 1 MiB for a record.
+VALUE_BYTES_MAX = 900_000
+KEY_BYTES_MAX = 8_192
+HEADERS_BYTES_MAX = 65_536
+
+
+def letter_key(record: Record) -> bytes | None:
+    """Return the key that the dead letter of a record gets: its own, cut where it is out of all proportion."""
+    return None if record.key is None else record.key[:KEY_BYTES_MAX]
 
 
 def dead_letter(
@@ -28,6 +36,13 @@ def dead_letter(
     if value is not None and len(value) > VALUE_BYTES_MAX:
         reason += f" (only the first {VALUE_BYTES_MAX} of {len(value)} bytes are kept)"
         value = value[:VALUE_BYTES_MAX]
+    key = letter_key(record)
+    if key != record.key:
+        reason += f" (only the first {KEY_BYTES_MAX} bytes of the key are kept)"
+    headers = [{"key": name, "value": content} for name, content in record.headers]
+    if sum(len(name.encode()) + len(content or b"") for name, content in record.headers) > HEADERS_BYTES_MAX:
+        reason += f" (its headers, more than {HEADERS_BYTES_MAX} bytes, are not kept)"
+        headers = []
     letter = {
         "reason": reason,
         "code": error.code,
@@ -37,9 +52,9 @@ def dead_letter(
         "offset": record.offset,
         "timestamp": record.timestamp,
         "at": now,
-        "key": record.key,
+        "key": key,
         "value": value,
-        "headers": [{"key": name, "value": content} for name, content in record.headers],
+        "headers": headers,
         "notification_id": notification_id,
         "history": list(history),
     }

@@ -28,7 +28,7 @@ from streams.policies.identity import collapse_id, push_id
 from streams.policies.rendering import RenderFailed, Text, render
 from streams.stages.deliver_step import DeliverStep, Entry
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverSettings, DeliverTables
-from streams.stages.delivery_rows import read_devices, read_state, state_key
+from streams.stages.delivery_rows import EARLIER_MS, NO_STATE, read_devices, state_key
 from streams.stages.offsets import OffsetTracker
 from streams.stages.slots_table import BLOCK_PREFIX, BLOCKS_END, block_sweep_at, read_block
 from streams.topics import TopicNames
@@ -65,7 +65,8 @@ class DeliverLane(Lane):
         self._finished: deque[Finished] = deque()
         self._requests: set[asyncio.Task[None]] = set()
         self._offsets_at: float | None = None
-        self._block_number = 0
+        # Each block is a record of the changelog, so no earlier owner has come to this number.
+        self._block_number = tables.deliveries.changelog_position(self.partition)
         self._sweep_from = BLOCK_PREFIX
         rows = tables.deliveries.scan(self.partition, BLOCK_PREFIX, BLOCKS_END, 1)
         self._sweep_at = block_sweep_at(rows[0][0]) if rows else None
@@ -178,7 +179,7 @@ class DeliverLane(Lane):
         user = notification["user_id"].encode()
         key = state_key(slot, notification["notification_id"])
         slot_partition = partition_of(slot, self.settings.partitions)
-        entry = Entry(record, delivery, user, slot, key, policy, read_state(None), slot_partition)
+        entry = Entry(record, delivery, user, slot, key, policy, NO_STATE, slot_partition)
         self._waiting += 1
         behind = self._behind.get(user)
         if behind is None:
@@ -200,7 +201,9 @@ class DeliverLane(Lane):
         devices = work.device_rows([entry.user for entry in entries])
         attempts: list[Attempt] = []
         for entry, state, row in zip(entries, states, devices, strict=True):
-            entry.state = state
+            # An id that is used again when suppress has forgotten it is another notification.
+            is_earlier = state.at + EARLIER_MS < entry.delivery["admitted_at"]
+            entry.state = NO_STATE if is_earlier else state
             attempts += self._open_entry(work, entry, self._targets(entry, read_devices(row)))
         return attempts
 

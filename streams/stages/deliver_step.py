@@ -14,8 +14,16 @@ from streams.lane.chunk import Record
 from streams.lane.transaction import Step
 from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, conclude
 from streams.policies.retrying import RetryAt, next_attempt
-from streams.stages.dead_letters import dead_letter
-from streams.stages.delivery_rows import DeliveryState, read_devices, read_state, write_devices, write_state
+from streams.stages.dead_letters import dead_letter, letter_key
+from streams.stages.delivery_rows import (
+    EARLIER_MS,
+    DeliveryState,
+    earlier_claim,
+    read_devices,
+    read_state,
+    write_devices,
+    write_state,
+)
 from streams.stages.slots_table import Block, block_key, write_block
 
 if TYPE_CHECKING:
@@ -86,6 +94,11 @@ class DeliverStep:
         """Claim the attempt for these devices: only when this is durable may a request leave."""
         claims = dict(entry.state.claims)
         for device in devices:
+            before = claims.get(device.device_id)
+            if before is not None and before.phase == "UNKNOWN":
+                claims[earlier_claim(before)] = (
+                    before  # sent again, and whatever comes of it: this one may have arrived
+                )
             claims[device.device_id] = Claim(
                 device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, ""
             )
@@ -226,7 +239,7 @@ class DeliverStep:
             notification_id,
             history,
         )
-        self.step.emit(lane.topics.dead_letters, lane.partition, record.key, letter)
+        self.step.emit(lane.topics.dead_letters, lane.partition, letter_key(record), letter)
 
     def status(
         self,
@@ -264,8 +277,13 @@ class DeliverStep:
         self._states[entry.key] = state
 
     def forget(self, key: bytes, block: Block) -> None:
-        """Sweep a block: the notifications in it are older than a day."""
-        self._swept += [key, *block.slots]
+        """Sweep a block: the notifications in it are older than a day, unless their ids were used again since."""
+        self._swept.append(key)
+        for row_key, state in zip(block.slots, self.states(block.slots), strict=True):
+            if state.at > block.sweep_at - EARLIER_MS:
+                self._remembered.append(row_key)
+            else:
+                self._swept.append(row_key)
 
     def finish(self) -> Step:
         """Return the step with its changes."""

@@ -9,6 +9,9 @@ from schemas.codec import Codec
 from streams.policies.delivering import Claim
 
 STATE_PREFIX = b"d"
+# A row that last changed this long before an admission is of an earlier notification with the same id: far more than
+# two clocks differ, far less than the day after which an id may be used again.
+EARLIER_MS = 3_600_000
 
 _codec = Codec()
 
@@ -35,6 +38,11 @@ def state_key(slot: bytes, notification_id: str) -> bytes:
     return STATE_PREFIX + len(slot).to_bytes(2, "big") + slot + notification_id.encode()
 
 
+def earlier_claim(claim: Claim) -> str:
+    """Return the name under which a claim is kept beside that of a later attempt for the same device."""
+    return f"{claim.device_id}\0{claim.attempt}"
+
+
 def write_state(state: DeliveryState) -> bytes:
     """Write a row."""
     claims = [claim._asdict() for claim in state.claims.values()]
@@ -46,7 +54,9 @@ def read_state(row: bytes | None) -> DeliveryState:
     if row is None:
         return NO_STATE
     record = _codec.decode(row, ("DeliveryState",)).record
-    claims = {claim["device_id"]: Claim(**claim) for claim in record["claims"]}
+    claims: dict[str, Claim] = {}
+    for claim in sorted((Claim(**each) for each in record["claims"]), key=lambda claim: -claim.attempt):
+        claims[earlier_claim(claim) if claim.device_id in claims else claim.device_id] = claim
     return DeliveryState(record["attempt"], record["concluded"], record["at"], claims)
 
 

@@ -17,7 +17,7 @@ from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
 from streams.lane.table import LaneTable
 from streams.lane.transaction import Step
-from streams.stages.dead_letters import dead_letter
+from streams.stages.dead_letters import dead_letter, letter_key
 from streams.stages.scheduled_rows import Scheduled, read_scheduled
 from streams.topics import TopicNames
 
@@ -96,7 +96,7 @@ class ScheduleDecider:
         except PoisonError as error:
             place = (self.topics.scheduled, self.partition)
             letter = dead_letter(self.codec, error, "schedule", place, record, now, self.topics.dead_letters)
-            step.emit(self.topics.dead_letters, self.partition, record.key, letter)
+            step.emit(self.topics.dead_letters, self.partition, letter_key(record), letter)
             return
         pending = Pending(max(0, due_at), record.offset, record.key)
         key = pending_key(pending)

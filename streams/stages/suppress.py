@@ -109,7 +109,7 @@ class SuppressDecider:
             try:
                 due = read_due_head(record.value, record.key, self.codec)
             except PoisonError as error:
-                work.give_up(error, record, (-1, -1), record.key or b"", None)
+                work.give_up(error, record, (-1, -1), record.key or b"", None, self.topics.due)
                 continue
             assert record.key is not None, "a head is read only where the key is that of the body"
             origin = (due.origin_partition, due.origin_offset)
@@ -124,7 +124,7 @@ class SuppressDecider:
                 split_slot_key(record.key)
                 verdict = self.codec.decode(record.value, ("Verdict",)).record
             except PoisonError as error:
-                work.give_up(error, record, (-1, -1), record.key or b"", None)
+                work.give_up(error, record, (-1, -1), record.key or b"", None, self.topics.verdicts)
                 continue
             work.settle(record.key, verdict["notification_id"].encode(), verdict["outcome"], verdict["at"])
 

@@ -13,7 +13,7 @@ from streams.lane.chunk import Record
 from streams.lane.transaction import Step
 from streams.policies.identity import seen_digest
 from streams.policies.suppression import Admit, Defer, Duplicate, Place, SlotPolicy, Suppress, decide, settle
-from streams.stages.dead_letters import dead_letter
+from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
 from streams.stages.origin import Origin, with_origin
 from streams.stages.slots_table import ID_MARKS, Block, block_key, id_key, place_key, read_mark, write_block
 
@@ -40,6 +40,10 @@ def readable_slot(key: bytes) -> bytes:
     except PoisonError:
         return b""
     return key
+
+
+def _too_large(record: Record) -> PoisonError:
+    return PoisonError("TOO_LARGE", f"{len(record.value or b'')} bytes, at most {VALUE_BYTES_MAX} can be passed on")
 
 
 class SuppressStep:
@@ -83,7 +87,7 @@ class SuppressStep:
             else:
                 remembered = None if fresh is None else "FINAL" if fresh == FINAL else "DEFERRED"
             if slot not in places:
-                if row is None and mark_row is None and not self._is_ours(slot, record, origin):
+                if row is None and mark_row is None and not self._is_ours(slot, record, origin, head):
                     continue
                 places[slot] = None if row is None else Place._make(read_slot(row))
             held = (places[slot],) if policy.limit == 1 else self._all_places(slot, policy)
@@ -94,6 +98,10 @@ class SuppressStep:
                 self._status(
                     origin, slot, head, "SUPPRESSED", SUPPRESSED_REASONS[decision.phase], decision.by, decision.until
                 )
+                mark_byte = FINAL
+            elif isinstance(decision, Admit | Defer) and len(record.value or b"") > VALUE_BYTES_MAX:
+                # With what is put around it, no broker with the usual limits would take it on the next topic.
+                self.give_up(_too_large(record), record, origin, slot, head)
                 mark_byte = FINAL
             elif isinstance(decision, Admit):
                 self._admit(decision, head, slot, record, origin, body_of)
@@ -141,7 +149,7 @@ class SuppressStep:
             for key, row in zip(keys, rows, strict=True)
         ]
 
-    def _is_ours(self, slot: bytes, record: Record, origin: Origin) -> bool:
+    def _is_ours(self, slot: bytes, record: Record, origin: Origin, head: Head) -> bool:
         """Tell whether the slot belongs to this partition; if not, route the record to the one it belongs to.
 
         Producers whose partitioner is not Kafka's murmur2 (librdkafka's default is CRC32) spread slots over partitions.
@@ -151,6 +159,9 @@ class SuppressStep:
         partition = partition_of(slot, stage.partitions)
         if partition == self._partition:
             return True
+        if len(record.value or b"") > VALUE_BYTES_MAX:
+            self.give_up(_too_large(record), record, origin, slot, head)
+            return False
         self.step.emit(stage.topics.notifications, partition, slot, record.value, with_origin(record, origin))
         return False
 
@@ -167,15 +178,23 @@ class SuppressStep:
                     self._places[slot] = after
                 return
 
-    def give_up(self, error: PoisonError, record: Record, origin: Origin, slot: bytes, head: Head | None) -> None:
-        """Put a record on `dead-letters`."""
+    def give_up(
+        self,
+        error: PoisonError,
+        record: Record,
+        origin: Origin,
+        slot: bytes,
+        head: Head | None,
+        topic: str | None = None,
+    ) -> None:
+        """Put a record on `dead-letters`. `topic`: where it was read, None: `notifications`."""
         stage = self._stage
         notification_id = None if head is None else head.notification_id.decode()
-        place = (stage.topics.notifications, self._partition)
+        place = (topic or stage.topics.notifications, self._partition)
         letter = dead_letter(
             stage.codec, error, "suppress", place, record, self.now, stage.topics.dead_letters, notification_id
         )
-        self.step.emit(stage.topics.dead_letters, self._partition, record.key, letter)
+        self.step.emit(stage.topics.dead_letters, self._partition, letter_key(record), letter)
         self._status(origin, readable_slot(slot), head, "DEAD", f"{error.code}: {error.reason}".encode())
 
     def _status(
