@@ -1,0 +1,216 @@
+"""How fast suppression is, next to what one would write without ringonce. Every output of every run is verified.
+
+    python -m tests.benchmarks.bench_suppress [--events 300000] [--partitions 4] [--runs 3] [--json FILE]
+
+`ringonce` is the product's suppress stage, `plain loop` a good hand-written program (plain_loop.py), `faust tutorial`
+Faust as its documentation writes it (faust_tutorial.py), on a tenth of the events. All work on the embedded broker, in
+a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events
+become readable. The time ends when the last offset is committed; for the tutorial, which commits every 2.8 s, already
+when its last status is on the topic. The runs are interleaved, so that a busy minute of the machine strikes all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import psutil
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
+
+from connectors.embedded_kafka import EmbeddedKafka
+from streams.settings import Settings, load_settings
+from streams.topics import TopicNames, ensure_topics
+from tests.benchmarks.oracle import verify
+from tests.benchmarks.results import Run, write_results
+from tests.benchmarks.workload import Feed, Workload, ends, make_workload
+
+READY_SECONDS_MAX: Final = 90.0
+RUN_SECONDS_MAX: Final = 600.0
+STOP_SECONDS_MAX: Final = 30.0
+LOOK_SECONDS: Final = 0.02  # how exactly the end of a run is known
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One way to do it. `events_share`: which part of the events it is given."""
+
+    name: str
+    module: str
+    ends_with: Literal["commit", "status"]
+    events_share: float = 1.0
+
+
+IMPLEMENTATIONS: Final = (
+    Implementation("ringonce", "tests.suppress_worker", "commit"),
+    Implementation("plain loop", "tests.benchmarks.plain_loop", "commit"),
+    Implementation("faust tutorial", "tests.benchmarks.faust_tutorial", "status", 0.1),
+)
+
+
+@contextlib.asynccontextmanager
+async def worker(module: str, settings: Mapping[str, Any]) -> AsyncIterator[psutil.Process]:
+    """A worker process that has said `ready`; told to stop at the end. Raises RuntimeError if it ends before."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, json.dumps(settings), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            while (line := await process.stdout.readline()).strip() != b"ready":
+                if not line:
+                    raise RuntimeError(f"{module} ended with exit code {await process.wait()} before it was ready")
+        yield psutil.Process(process.pid)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_SECONDS_MAX)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def measure(implementation: Implementation, bootstrap: str, workload: Workload) -> Run:
+    """One run, on topics of its own, verified. Raises AssertionError when an output is wrong."""
+    prefix = f"b{uuid.uuid4().hex[:8]}-"
+    with tempfile.TemporaryDirectory() as directory:
+        options = {
+            "bootstrap": bootstrap,
+            "topic_prefix": prefix,
+            "app_id": f"{prefix}app",
+            "data_dir": directory,
+            "partitions": len(workload.partitions),
+        }
+        settings = load_settings(**options)
+        names = TopicNames.of(settings)
+        await ensure_topics(settings)
+        try:
+            async with Feed(bootstrap, names.topic("notifications"), workload) as feed:
+                if implementation.ends_with == "commit":
+                    await feed.fill()
+                async with worker(implementation.module, options) as process:
+                    cpu, started_at = _cpu_seconds(process), time.perf_counter()
+                    if implementation.ends_with == "status":
+                        await feed.fill()  # it reads what is not committed, and would not wait
+                    await feed.release()
+                    await _until_done(implementation, settings, names, workload)
+                    seconds, cpu = time.perf_counter() - started_at, _cpu_seconds(process) - cpu
+                    rss = _rss_bytes_max(process)
+            found = await verify(bootstrap, names.topic("statuses"), names.topic("outbox"), workload)
+        finally:
+            await _delete_topics(bootstrap, prefix)
+    found.assert_exact()
+    assert found.admitted == workload.slots
+    return Run(
+        implementation=implementation.name,
+        events=workload.count,
+        admitted=found.admitted,
+        events_per_second=round(workload.count / seconds),
+        cpu_us_per_event=round(cpu * 1e6 / workload.count, 2),
+        rss_megabytes_max=round(rss / 2**20, 1),
+    )
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _rss_bytes_max(process: psutil.Process) -> int:
+    """The peak, where the system keeps one; else what it is now. (getrusage inherits the peak of the parent.)"""
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(process.memory_info().rss)
+
+
+async def _until_done(
+    implementation: Implementation, settings: Settings, names: TopicNames, workload: Workload
+) -> None:
+    if implementation.ends_with == "commit":
+        topic, last = names.topic("notifications"), ends(workload)
+        admin: Any = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        await admin.start()
+        try:
+            async with asyncio.timeout(RUN_SECONDS_MAX):
+                while True:
+                    offsets = await admin.list_consumer_group_offsets(settings.app_id)
+                    committed = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
+                    if all(committed.get(partition, 0) >= end for partition, end in last.items()):
+                        return
+                    await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await admin.close()
+    else:
+        partitions = [TopicPartition(names.topic("statuses"), number) for number in range(settings.partitions)]
+        consumer: Any = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+        await consumer.start()
+        try:
+            async with asyncio.timeout(RUN_SECONDS_MAX):
+                # Kafka does not call back.
+                while sum((await consumer.end_offsets(partitions)).values()) < workload.count:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await consumer.stop()
+
+
+async def _delete_topics(bootstrap: str, prefix: str) -> None:
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(prefix)])
+    finally:
+        await admin.close()
+
+
+async def bench(bootstrap: str, events: int, partitions: int, runs: int, only: list[str]) -> list[Run]:
+    """So many runs of each implementation, interleaved."""
+    found = []
+    wanted = [one for one in IMPLEMENTATIONS if not only or one.name in only]
+    workloads = {one: make_workload(int(events * one.events_share), partitions) for one in wanted}
+    for number in range(runs):
+        for implementation in wanted:
+            run = await measure(implementation, bootstrap, workloads[implementation])
+            found.append(run)
+            print(
+                f"run {number + 1}  {run.implementation:15} {run.events_per_second:8,}/s {run.cpu_us_per_event:7.2f} us"
+                f" {run.rss_megabytes_max:6.0f} MB  exact",
+                file=sys.stderr,
+                flush=True,
+            )
+    return found
+
+
+def main() -> None:
+    """Measure, print the table, and write it where it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
+    parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")
+    parser.add_argument("--only", action="append", default=[], choices=[one.name for one in IMPLEMENTATIONS])
+    arguments = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
+        runs = asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, arguments.runs, arguments.only))
+    command = f"python -m tests.benchmarks.bench_suppress {' '.join(sys.argv[1:])}".strip()
+    print(write_results(runs, command, arguments.partitions, arguments.json))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The results of a benchmark: medians, ratios pair by pair, and on what they were measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("faust-streaming", "aiokafka", "rocksdict", "fastavro", "uvloop")
+OURS = "ringonce"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one implementation. The CPU time is that of its process, all threads."""
+
+    implementation: str
+    events: int
+    admitted: int
+    events_per_second: int
+    cpu_us_per_event: float
+    rss_megabytes_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Medians over the runs. `ours_to_it`: how many times as fast ringonce was, median over the pairs of runs that
+    followed each other."""
+
+    implementation: str
+    runs: int
+    events: int
+    events_per_second: int
+    cpu_us_per_event: float
+    rss_megabytes_max: float
+    ours_to_it: float | None
+
+
+def summarize(runs: Sequence[Run]) -> list[Summary]:
+    """One summary for each implementation, in the order of their first runs."""
+    by_name: dict[str, list[Run]] = {}
+    for run in runs:
+        by_name.setdefault(run.implementation, []).append(run)
+    ours = by_name.get(OURS, [])
+    return [
+        Summary(
+            implementation=name,
+            runs=len(its),
+            events=its[0].events,
+            events_per_second=round(statistics.median(run.events_per_second for run in its)),
+            cpu_us_per_event=round(statistics.median(run.cpu_us_per_event for run in its), 2),
+            rss_megabytes_max=max(run.rss_megabytes_max for run in its),
+            ours_to_it=_ratio(ours, its),
+        )
+        for name, its in by_name.items()
+    ]
+
+
+def _ratio(ours: Sequence[Run], its: Sequence[Run]) -> float | None:
+    pairs = [our.events_per_second / it.events_per_second for our, it in zip(ours, its, strict=False)]
+    return round(statistics.median(pairs), 2) if pairs else None
+
+
+def write_results(runs: Sequence[Run], command: str, partitions: int, json_file: Path | None) -> str:
+    """The table in Markdown; written with the full results in JSON, where a file is given."""
+    summaries = summarize(runs)
+    on = _measured_on(command, partitions)
+    table = _table(summaries, on)
+    if json_file is not None:
+        results = {**on, "summary": [asdict(one) for one in summaries], "runs": [asdict(run) for run in runs]}
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        json_file.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    return table
+
+
+def _measured_on(command: str, partitions: int) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": command,
+        "partitions": partitions,
+        "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()},
+        "load_average": round(os.getloadavg()[0], 2),
+        "versions": {
+            "python": platform.python_version(),
+            "kafka": _kafka_version(),
+            **{name: version(name) for name in LIBRARIES},
+        },
+    }
+
+
+def _kafka_version() -> str:
+    for line in files("connectors.embedded_kafka").joinpath("jars.lock").read_text(encoding="utf-8").splitlines():
+        if line.startswith("org.apache.kafka:kafka-clients:"):
+            return line.split()[0].rpartition(":")[2]
+    return "?"
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _table(summaries: Sequence[Summary], on: dict[str, Any]) -> str:
+    lines = [
+        "| implementation | events | events/s | CPU µs/event | peak RSS MB | ringonce is, next to it |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for one in summaries:
+        ratio = "" if one.implementation == OURS or one.ours_to_it is None else f"{one.ours_to_it:.2f} times as fast"
+        lines.append(
+            f"| {one.implementation} | {one.events:,} | {one.events_per_second:,} | {one.cpu_us_per_event:.1f} "
+            f"| {one.rss_megabytes_max:.0f} | {ratio} |"
+        )
+    machine, versions = on["machine"], ", ".join(f"{name} {number}" for name, number in on["versions"].items())
+    runs = max((one.runs for one in summaries), default=0)
+    lines += [
+        "",
+        f"Medians of {runs} interleaved runs (ratios pair by pair, RSS the highest), every output verified; "
+        f"{on['partitions']} partitions, one process.",
+        f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, load {on['load_average']} at the end; {versions}.",
+        f"`{on['command']}`",
+    ]
+    return "\n".join(lines)
