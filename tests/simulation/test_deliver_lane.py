@@ -65,7 +65,7 @@ def test_a_claim_that_is_not_committed_is_not_sent(play: Callable[[Scenario], No
         world.fail_commits = True
         world.delivery("a")
         with pytest.raises(StepFailedError):
-            await asyncio.wait_for(world.task, 3)
+            await asyncio.wait_for(world.task, 20)
         assert world.connector.asked == []
 
     play(scenario)
@@ -147,7 +147,7 @@ def test_draining_notes_what_is_under_way_and_ends(play: Callable[[Scenario], No
         await world.lane.drain()
         world.delivery("b")
         answer.set_result(Accepted(200))
-        await asyncio.wait_for(world.task, 3)
+        await asyncio.wait_for(world.task, 20)
         assert world.states("a")[-1] == "ACCEPTED"
         assert world.states("b") == []
         world.start()
@@ -163,7 +163,7 @@ def test_draining_with_nothing_to_do_but_offsets_ends(play: Callable[[Scenario],
         world.log.partitions[TOPICS.outbox, 0].append(None)  # a transaction marker
         world._offer(TOPICS.outbox, 0)
         await world.lane.drain()
-        await asyncio.wait_for(world.task, 3)
+        await asyncio.wait_for(world.task, 20)
 
     play(scenario)
 
