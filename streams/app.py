@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,6 +25,7 @@ from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
 from streams.topics import TopicNames
 from streams.types_file import NotificationTypes, TypePolicy
+from streams.web.address import advertised_host, web_port
 
 LANE_IN_FLIGHT_MIN = 16  # with many partitions each lane still has a few requests under way
 
@@ -61,7 +61,7 @@ def create_app(parts: AppParts) -> LaneApp:
             heartbeat_seconds=settings.heartbeat_seconds,
             transaction_timeout_seconds=settings.transaction_timeout_seconds,
             wall_ms=parts.wall_ms,
-            faust={"broker_credentials": broker_credentials(settings), **_web(settings), **parts.faust},
+            faust={"broker_credentials": broker_credentials(settings), **_web(parts), **parts.faust},
         )
     )
     topics = TopicNames.of(settings)
@@ -74,16 +74,15 @@ def create_app(parts: AppParts) -> LaneApp:
     return app
 
 
-def _web(settings: Settings) -> dict[str, Any]:
-    # Other workers forward to this address, so a free port must be known before the server listens.
-    port = settings.web_port or _free_port(settings.web_host)
-    return {"web_bind": settings.web_host, "web_host": settings.web_host, "web_port": port}
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def _web(parts: AppParts) -> dict[str, Any]:
+    if parts.faust.get("web_enabled") is False:  # then it does not matter who listens on the port
+        return {}
+    settings = parts.settings
+    return {
+        "web_bind": settings.web_host,
+        "web_host": advertised_host(settings),
+        "web_port": web_port(settings),
+    }
 
 
 def _suppress(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
@@ -95,7 +94,9 @@ def _suppress(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         decider = SuppressDecider(context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec)
         return StepLane(context, decider)
 
-    return Stage("suppress", (topics.notifications, topics.due, topics.verdicts), (table,), new_lane)
+    sources = (topics.notifications, topics.due, topics.verdicts)
+    # Until its verdict comes a slot is held for longer than needed, which nobody notices within half a second.
+    return Stage("suppress", sources, (table,), new_lane, patient=frozenset((topics.verdicts,)))
 
 
 def _schedule(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .chunk import Chunk
@@ -19,7 +19,8 @@ from .transaction import PartitionTransaction, Step, StepFailedError
 
 QUEUED_RECORDS_MAX = 8_000  # a lane that has this many waiting takes no more; two full fetches
 STEP_RECORDS_MAX = 4_000  # bounds the memory and the length of one transaction
-IDLE_COMMIT_SECONDS = 1.0  # offsets that only pass transaction markers need no transaction of their own at once
+IDLE_COMMIT_SECONDS = 5.0  # offsets that only pass transaction markers need no transaction of their own at once
+PATIENCE_SECONDS = 0.5  # what nobody waits for is taken together with what follows: a transaction costs 10 ms or more
 
 
 class RecordsLostError(Exception):
@@ -46,7 +47,11 @@ def wall_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class LaneContext:
-    """What a lane is given when its partition is assigned and recovered."""
+    """What a lane is given when its partition is assigned and recovered.
+
+    `gate` lets so many lanes of a worker be in a step at once: those that wait collect more for theirs. `patient` are
+    the topics whose records may wait for company.
+    """
 
     stage: str
     partition: int
@@ -56,6 +61,8 @@ class LaneContext:
     release: Callable[[str, int], None]
     wall_ms: Callable[[], int]
     commit_seconds_max: float
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    patient: frozenset[str] = frozenset()
 
 
 class Lane(ABC):
@@ -69,6 +76,8 @@ class Lane(ABC):
         self._queued = 0
         self._held: set[str] = set()
         self._wake = asyncio.Event()
+        self._woken = False
+        self._take_at: float | None = None
         self.draining = False
 
     @property
@@ -86,6 +95,12 @@ class Lane(ABC):
         self._received[chunk.topic] = chunk.end
         self._chunks.append(chunk)
         self._queued += len(chunk.records)
+        take_at = time.monotonic()
+        if not chunk.records:
+            take_at += IDLE_COMMIT_SECONDS
+        elif chunk.topic in self.context.patient:
+            take_at += PATIENCE_SECONDS
+        self._take_at = take_at if self._take_at is None else min(take_at, self._take_at)
         if self._queued >= QUEUED_RECORDS_MAX and chunk.topic not in self._held:
             self._held.add(chunk.topic)
             self.context.hold(chunk.topic, self.partition)
@@ -100,6 +115,7 @@ class Lane(ABC):
             taken.append(chunk)
             count += len(chunk.records)
         self._queued -= count
+        self._take_at = time.monotonic() if self._chunks else None
         if self._held and self._queued < QUEUED_RECORDS_MAX // 2:
             for topic in self._held:
                 self.context.release(topic, self.partition)
@@ -107,18 +123,29 @@ class Lane(ABC):
         return taken
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait until something is to be done, at most so long."""
-        if self._chunks:
-            await asyncio.sleep(0)  # let the other lanes run
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        """Wait until chunks are to be taken, at most so long; return early when woken for another reason."""
+        started_at = time.monotonic()
+        while not self.draining:
+            now = time.monotonic()
+            left = None if seconds is None else seconds - (now - started_at)
+            if self._take_at is not None:
+                left = self._take_at - now if left is None else min(left, self._take_at - now)
+            if left is not None and left <= 0:
+                await asyncio.sleep(0)  # let the other lanes run
+                return
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            if self._woken:
+                self._woken = False
+                return
 
     def wake(self) -> None:
         """End a wait."""
+        self._woken = True
         self._wake.set()
 
     async def commit(self, step: Step) -> None:
@@ -164,24 +191,15 @@ class StepLane(Lane):
 
     async def run(self) -> None:
         """Work until cancelled or drained."""
-        passed: dict[tuple[str, int], int] = {}
         while not self.draining:
-            await self.wait(self._wait_seconds(bool(passed)))
-            self._wake.clear()
-            chunks = self.take(STEP_RECORDS_MAX)
-            step = self._decider.step([chunk for chunk in chunks if chunk.records], self._clock.now_ms())
-            passed.update({(chunk.topic, chunk.partition): chunk.end for chunk in chunks})
-            markers_only = step.is_empty() and not any(chunk.records for chunk in chunks)
-            if not passed and step.is_empty():
-                continue
-            if markers_only and chunks:
-                continue
-            step.offsets, passed = passed, {}
-            await self.commit(step)
+            await self.wait(self._seconds_until_next())
+            async with self.context.gate:
+                chunks = self.take(STEP_RECORDS_MAX)
+                step = self._decider.step([chunk for chunk in chunks if chunk.records], self._clock.now_ms())
+                step.offsets.update({(chunk.topic, chunk.partition): chunk.end for chunk in chunks})
+                if not step.is_empty():
+                    await self.commit(step)
 
-    def _wait_seconds(self, offsets_pending: bool) -> float | None:
+    def _seconds_until_next(self) -> float | None:
         next_at = self._decider.next_at_ms()
-        seconds = None if next_at is None else max(0.0, (next_at - self._clock.now_ms()) / 1000)
-        if offsets_pending:
-            seconds = IDLE_COMMIT_SECONDS if seconds is None else min(seconds, IDLE_COMMIT_SECONDS)
-        return seconds
+        return None if next_at is None else max(0.0, (next_at - self._clock.now_ms()) / 1000)

@@ -17,6 +17,7 @@ from .transaction import PartitionTransaction
 
 logger = logging.getLogger(__name__)
 
+STEPS_AT_ONCE = 6  # enough to decide while others commit; more only make transactions smaller and dearer
 FENCES_AT_ONCE = 8  # each is a handful of round trips; more at once only queue at the transaction coordinator
 
 
@@ -32,6 +33,7 @@ class Stage:
     topics: tuple[str, ...]
     tables: tuple[LaneTable, ...]
     new_lane: Callable[[LaneContext], Lane]
+    patient: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Lanes:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
+        self._gate = asyncio.Semaphore(STEPS_AT_ONCE)
         # Set while the assigned partitions are fenced, recovered and worked on.
         self.opened = asyncio.Event()
 
@@ -125,6 +128,8 @@ class Lanes:
                     release=lambda topic, number: self._release(TP(topic, number)),
                     wall_ms=self._options.wall_ms,
                     commit_seconds_max=self._options.transaction_timeout_ms / 1000,
+                    gate=self._gate,
+                    patient=stage.patient,
                 )
                 lane = stage.new_lane(context)
                 self._lanes[name, partition] = lane

@@ -83,32 +83,40 @@ class DeliverLane(Lane):
             while True:
                 await self._wait_for_work()
                 self._wake.clear()
-                work = DeliverStep(self, self._clock.now_ms())
-                self._settle(work)
-                attempts: list[Attempt] = []
-                if not self.draining:
-                    self._take(work)
-                    attempts = self._open(work)
-                    self._sweep(work)
-                step = work.finish()
-                offsets = self._pending_offsets()
-                if step.is_empty() and not self._is_time_for_offsets(offsets):
-                    if self.draining and not self._requests and not self._finished:
-                        return
-                    continue
-                step.offsets = offsets
-                await self.commit(step)
-                self._offsets_at = None
-                for (topic, _), offset in offsets.items():
-                    self._offsets[topic].committed(offset)
+                async with self.context.gate:
+                    attempts = await self._step()
+                if attempts is None:
+                    return
                 for attempt in attempts:
                     self._start(attempt)
         finally:
             for request in self._requests:
                 request.cancel()
 
+    async def _step(self) -> list[Attempt] | None:
+        """Take one step; return the requests that may leave now, or None when drained."""
+        work = DeliverStep(self, self._clock.now_ms())
+        self._settle(work)
+        attempts: list[Attempt] = []
+        if not self.draining:
+            self._take(work)
+            attempts = self._open(work)
+            self._sweep(work)
+        step = work.finish()
+        offsets = self._pending_offsets()
+        if step.is_empty() and not self._is_time_for_offsets(offsets):
+            drained = self.draining and not self._requests and not self._finished
+            return None if drained else []
+        step.offsets = offsets
+        await self.commit(step)
+        self._offsets_at = None
+        for (topic, _), offset in offsets.items():
+            self._offsets[topic].committed(offset)
+        return attempts
+
     async def _wait_for_work(self) -> None:
-        can_take = bool(self._chunks) and self._waiting < WAITING_MAX
+        now = time.monotonic()
+        can_take = self._take_at is not None and self._take_at <= now and self._waiting < WAITING_MAX
         can_open = bool(self._ready) and len(self._requests) < self.settings.in_flight_max
         drained = self.draining and not self._requests
         if self._finished or drained or (not self.draining and (can_take or can_open)):
@@ -118,7 +126,10 @@ class DeliverLane(Lane):
         if self._sweep_at is not None:
             seconds = max(0.0, (self._sweep_at - self._clock.now_ms()) / 1000)
         if self._offsets_at is not None:
-            wait = max(0.0, self._offsets_at - time.monotonic())
+            wait = max(0.0, self._offsets_at - now)
+            seconds = wait if seconds is None else min(seconds, wait)
+        if self._take_at is not None and self._waiting < WAITING_MAX:
+            wait = max(0.0, self._take_at - now)
             seconds = wait if seconds is None else min(seconds, wait)
         try:
             async with asyncio.timeout(seconds):
