@@ -96,7 +96,8 @@ class Fault:
 def plan_faults(seed: int, count: int, seconds: float, workers: int, matrix: str) -> list[Fault]:
     """Return `count` faults spread over `seconds`, in their order. The same arguments give the same plan."""
     chance = random.Random(f"faults {seed}")
-    kinds = MATRICES[matrix]
+    # A matrix may also be one kind, to look at it alone.
+    kinds = MATRICES.get(matrix) or {matrix: 1}
     chosen = [kind for kind in MUST if kind in kinds][:count]
     chosen += chance.choices(list(kinds), list(kinds.values()), k=max(0, count - len(chosen)))
     chance.shuffle(chosen)

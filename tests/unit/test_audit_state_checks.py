@@ -1,0 +1,41 @@
+"""The state of suppress is bounded: rows that nobody will sweep are found."""
+
+from __future__ import annotations
+
+from schemas.notification import write_slot
+from streams.audit.state_checks import check_state
+from streams.stages.slots_table import Block, block_key, place_key, write_block
+
+NOW = 1_800_000_000_000
+PLACE = place_key(b"u:t", 0)
+SECOND = place_key(b"u:t", 1)
+
+
+def row(until: int) -> bytes:
+    return write_slot(b"a", "HELD", until, NOW - 1_000, NOW)
+
+
+def block(sweep_at: int, slots: list[bytes], ids: bytes = b"", number: int = 1) -> tuple[bytes, bytes]:
+    return block_key(sweep_at, number), write_block(Block(NOW, sweep_at, ids, slots))
+
+
+def test_active_and_unswept_rows_are_counted() -> None:
+    """One place is held, the other one is over and waits for the sweeper."""
+    rows = dict([block(NOW + 5_000, [PLACE]), block(NOW - 5_000, [SECOND]), block(NOW + 9_000, [], b"x" * 34, 2)])
+    rows |= {PLACE: row(NOW + 5_000), SECOND: row(NOW - 5_000)}
+    report = check_state([rows], NOW)
+    assert (report.active, report.unswept, report.blocks, report.blocks_unswept, report.ids) == (1, 1, 3, 1, 2)
+    assert report.violations == []
+
+
+def test_a_row_in_no_block_is_found() -> None:
+    """Nothing would ever remove it: this is how state grows with history."""
+    report = check_state([dict([block(NOW + 5_000, [PLACE])]) | {SECOND: row(NOW + 5_000)}], NOW)
+    assert [violation.promise for violation in report.violations] == ["P4"]
+    assert report.violations[0].slot == b"u:t"
+
+
+def test_ids_that_are_kept_for_too_long_are_found() -> None:
+    """A day is what is remembered."""
+    report = check_state([dict([block(NOW + 2 * 86_400_000, [], b"x" * 17)])], NOW)
+    assert [violation.promise for violation in report.violations] == ["P4"]
