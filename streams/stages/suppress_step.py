@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas.keys import partition_of, split_slot_key
 from schemas.notification import Head, StatusWriter, read_slot, write_deferral, write_delivery, write_slot
 from schemas.poison import PoisonError
 from schemas.records import State
 from streams.lane.chunk import Record
-from streams.lane.transaction import Step
+from streams.lane.transaction import NO_HEADERS, Step
 from streams.policies.identity import seen_digest
 from streams.policies.suppression import Admit, Defer, Duplicate, Place, SlotPolicy, Suppress, decide, settle
 from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SEEN_MS = 24 * 3600 * 1000  # ids are remembered for a day: the longest that producers are expected to retry
 FINAL, DEFERRED = ID_MARKS
+_new: Final = tuple.__new__  # Place._make costs 0.7 µs more; the fields of a row are those of a place
 SUPPRESSED_REASONS = {
     "HELD": b"the slot is held by a notification that is being sent",
     "ACCEPTED": b"another notification was sent within the window",
@@ -65,9 +66,9 @@ class SuppressStep:
     def decide_all(self, events: Sequence[Event], released: bool) -> None:
         """Decide on notifications in their order, with one read of the table for all of them."""
         now, stage, places, seen = self.now, self._stage, self._places, self._seen
-        digests = [seen_digest(slot, head.notification_id) for head, slot, *_ in events]
+        digests = [seen_digest(slot, head.notification_id) for head, slot, _, _, _ in events]  # `*_` makes a list each
         wanted = [id_key(digest) for digest in digests]
-        wanted += [place_key(slot, 0) for _, slot, *_ in events]
+        wanted += [place_key(slot, 0) for _, slot, _, _, _ in events]
         rows = stage.table.read(self._partition, wanted)
         count = len(events)
         oldest = now - SEEN_MS
@@ -89,7 +90,7 @@ class SuppressStep:
             if slot not in places:
                 if row is None and mark_row is None and not self._is_ours(slot, record, origin, head):
                     continue
-                places[slot] = None if row is None else Place._make(read_slot(row))
+                places[slot] = None if row is None else _new(Place, read_slot(row))
             held = (places[slot],) if policy.limit == 1 else self._all_places(slot, policy)
             decision = decide(
                 head.notification_id, head.send_at, head.expires_at, held, remembered, now, policy, released
@@ -145,7 +146,7 @@ class SuppressStep:
         rows = self._stage.table.places(self._partition, slot, policy.limit)
         keys = [place_key(slot, index) for index in range(policy.limit)]
         return [
-            self._changed[key] if key in self._changed else None if row is None else Place._make(read_slot(row))
+            self._changed[key] if key in self._changed else None if row is None else _new(Place, read_slot(row))
             for key, row in zip(keys, rows, strict=True)
         ]
 
@@ -213,7 +214,7 @@ class SuppressStep:
             writer = self._writers[origin[0]] = StatusWriter("suppress", self.now, origin[0], header)
         notification_id = b"" if head is None else head.notification_id
         value = writer.write(notification_id, slot, state, reason, origin[1], 0, by, until)
-        self._statuses.append((slot, value, []))
+        self._statuses.append((slot, value, NO_HEADERS))
 
     def _change(self, key: bytes, place: Place | None) -> None:
         self._changed[key] = place
