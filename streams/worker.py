@@ -24,6 +24,7 @@ from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.lane.table import LaneTable
+from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
 from streams.settings import Settings
 from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
@@ -55,6 +56,7 @@ class WorkerOptions:
 
 async def run_worker(settings: Settings, options: WorkerOptions) -> BaseException | None:
     """Run until told to stop (None) or until something fails (what it was)."""
+    started_at = time.monotonic()
     restarted = RESTARTS_VARIABLE in os.environ
     wait_seconds = max(options.wait_seconds, OUTAGE_SECONDS_MAX) if restarted else options.wait_seconds
     await wait_for_kafka(settings, wait_seconds, options.say)
@@ -79,12 +81,21 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         loop.add_signal_handler(number, stop.set)
     for connector in connectors.values():
         await connector.start()
+    guard = LoopGuard(lambda: _give_up(stop.is_set(), started_at))
+    guard.start(loop)
     try:
         return await _run_app(app, stop, options)
     finally:
         await routing.close()
         for connector in connectors.values():
             await connector.close()
+
+
+def _give_up(stopping: bool, started_at: float) -> None:
+    """Called from the guard's thread, when the event loop hangs and can end nothing any more."""
+    if not stopping:
+        restart_in_place(NoProgressError("the event loop does not turn"), started_at)
+    os._exit(1)
 
 
 def _clock() -> Callable[[], int]:
@@ -96,25 +107,33 @@ def _clock() -> Callable[[], int]:
 async def _run_app(app: LaneApp, stop: asyncio.Event, options: WorkerOptions) -> BaseException | None:
     app.finalize()
     ready = asyncio.create_task(_say_ready(app, options))
-    waits: list[asyncio.Task[Any]] = []
+    # Told to stop while it still starts, it stops; and a start that hangs is seen by the watchdog.
+    ends: list[asyncio.Task[Any]] = [
+        asyncio.create_task(stop.wait()),
+        asyncio.create_task(_work(app)),
+        asyncio.create_task(LaneWatch(app).run()),
+    ]
     failure: BaseException | None = None
     try:
-        await app.start()
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            failure = app.failure or app.crash_reason or RuntimeError("the worker stopped by itself")
-    except Exception as error:  # whatever Faust or a client raises at start: it is reported, and started anew
-        failure = error
+            raised = next((end.exception() for end in ends if end.done() and end.exception()), None)
+            failure = app.failure or app.crash_reason or raised or RuntimeError("the worker stopped by itself")
     finally:
-        for task in (ready, *waits):
+        for task in (ready, *ends):
             task.cancel()
+        await asyncio.wait([ready, *ends], timeout=STOP_SECONDS_MAX)
         try:
             async with asyncio.timeout(STOP_SECONDS_MAX):
                 await app.stop()
         except Exception as error:  # stopping what has failed may fail; the process starts anew or ends
             logger.warning("while stopping: %r", error)
     return failure
+
+
+async def _work(app: LaneApp) -> None:
+    await app.start()
+    await app.wait_until_stopped()
 
 
 async def _say_ready(app: LaneApp, options: WorkerOptions) -> None:

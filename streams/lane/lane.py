@@ -79,11 +79,16 @@ class Lane(ABC):
         self._woken = False
         self._take_at: float | None = None
         self.draining = False
+        self.commits = 0
 
     @property
     def queued_records(self) -> int:
         """Records that wait to be taken into a step."""
         return self._queued
+
+    def positions(self) -> dict[str, int]:
+        """Return how far each topic has arrived."""
+        return dict(self._received)
 
     def offer(self, chunk: Chunk) -> None:
         """Take a chunk. Raises RecordsLostError when one before it is missing; a chunk seen before is passed over."""
@@ -157,6 +162,7 @@ class Lane(ABC):
             raise StepFailedError(
                 f"{self.context.stage}-{self.partition}: no commit in {self.context.commit_seconds_max} s"
             ) from error
+        self.commits += 1
 
     @abstractmethod
     async def run(self) -> None:

@@ -85,6 +85,10 @@ class Lanes:
         """Return the open lanes of one stage by partition."""
         return {partition: lane for (name, partition), lane in self._lanes.items() if name == stage}
 
+    def all(self) -> list[Lane]:
+        """Return the open lanes of all stages."""
+        return list(self._lanes.values())
+
     async def fence(self, assigned: Iterable[TP]) -> None:
         """Take the assigned partitions: when it returns, no earlier owner can commit anything for them."""
         async with self._changing:
