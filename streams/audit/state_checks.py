@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from schemas.notification import read_slot
 from streams.audit.rows import Violation
-from streams.stages.slots_table import BLOCK_PREFIX, ENTRY_BYTES, PLACE_PREFIX, read_block
+from streams.stages.blocks import BLOCK_PREFIX, ENTRY_BYTES, read_block
+from streams.stages.slots_table import PLACE_PREFIX
 
 DAY_MS = 86_400_000
 

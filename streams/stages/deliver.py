@@ -26,16 +26,15 @@ from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionC
 from streams.policies.delivering import SEND_BY_PASSED, NoDevice, NothingToDo, conclude, plan
 from streams.policies.identity import collapse_id, push_id
 from streams.policies.rendering import RenderFailed, Text, render
+from streams.stages.blocks import Sweeper
 from streams.stages.deliver_step import DeliverStep, Entry
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverSettings, DeliverTables
 from streams.stages.delivery_rows import EARLIER_MS, NO_STATE, read_devices, state_key
 from streams.stages.offsets import OffsetTracker
-from streams.stages.slots_table import BLOCK_PREFIX, BLOCKS_END, block_sweep_at, read_block
 from streams.topics import TopicNames
 
 WAITING_MAX = 2_000  # entries in memory that wait for their turn, in one lane
 OPENED_MAX = 500  # entries that one step opens: bounds the transaction
-SWEEP_BLOCKS_MAX = 16
 
 Attempt = tuple[Entry, Device, Push, float]
 Finished = tuple[Entry, Device, Outcome, int]
@@ -65,17 +64,7 @@ class DeliverLane(Lane):
         self._finished: deque[Finished] = deque()
         self._requests: set[asyncio.Task[None]] = set()
         self._offsets_at: float | None = None
-        # Each block is a record of the changelog, so no earlier owner has come to this number.
-        self._block_number = tables.deliveries.changelog_position(self.partition)
-        self._sweep_from = BLOCK_PREFIX
-        rows = tables.deliveries.scan(self.partition, BLOCK_PREFIX, BLOCKS_END, 1)
-        self._sweep_at = block_sweep_at(rows[0][0]) if rows else None
-
-    def new_block(self, sweep_at: int) -> int:
-        """Return a number that makes the key of a new block unique, and note when it is to be swept."""
-        self._block_number += 1
-        self._sweep_at = sweep_at if self._sweep_at is None else min(self._sweep_at, sweep_at)
-        return self._block_number
+        self.sweeper = Sweeper(tables.deliveries, self.partition)
 
     async def run(self) -> None:
         """Work until cancelled; when draining, until every request under way has its outcome noted."""
@@ -101,7 +90,8 @@ class DeliverLane(Lane):
         if not self.draining:
             self._take(work)
             attempts = self._open(work)
-            self._sweep(work)
+            for key, block in self.sweeper.due(work.now):
+                work.forget(key, block)
         step = work.finish()
         offsets = self._pending_offsets()
         if step.is_empty() and not self._is_time_for_offsets(offsets):
@@ -123,8 +113,8 @@ class DeliverLane(Lane):
             await asyncio.sleep(0)  # let the other lanes run
             return
         seconds = None
-        if self._sweep_at is not None:
-            seconds = max(0.0, (self._sweep_at - self._clock.now_ms()) / 1000)
+        if self.sweeper.next_at_ms is not None:
+            seconds = max(0.0, (self.sweeper.next_at_ms - self._clock.now_ms()) / 1000)
         if self._offsets_at is not None:
             wait = max(0.0, self._offsets_at - now)
             seconds = wait if seconds is None else min(seconds, wait)
@@ -348,15 +338,3 @@ class DeliverLane(Lane):
             self._ready.append(behind.popleft())
         else:
             del self._behind[entry.user]
-
-    def _sweep(self, work: DeliverStep) -> None:
-        if self._sweep_at is None or self._sweep_at > work.now:
-            return
-        rows = self.tables.deliveries.scan(self.partition, self._sweep_from, BLOCKS_END, SWEEP_BLOCKS_MAX + 1)
-        self._sweep_at = None
-        for number, (key, row) in enumerate(rows):
-            if number == SWEEP_BLOCKS_MAX or block_sweep_at(key) > work.now:
-                self._sweep_at = block_sweep_at(key)
-                break
-            work.forget(key, read_block(row))
-            self._sweep_from = key + b"\0"

@@ -14,6 +14,7 @@ from streams.lane.chunk import Record
 from streams.lane.transaction import Step
 from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, conclude
 from streams.policies.retrying import RetryAt, next_attempt
+from streams.stages.blocks import Block
 from streams.stages.dead_letters import dead_letter, letter_key
 from streams.stages.delivery_rows import (
     EARLIER_MS,
@@ -24,7 +25,6 @@ from streams.stages.delivery_rows import (
     write_devices,
     write_state,
 )
-from streams.stages.slots_table import Block, block_key, write_block
 
 if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
@@ -291,7 +291,7 @@ class DeliverStep:
         changes.update({key: write_state(state) for key, state in self._states.items()})
         if self._remembered:
             block = Block(self.now, self.now + REMEMBERED_MS, b"", self._remembered)
-            changes[block_key(block.sweep_at, self._lane.new_block(block.sweep_at))] = write_block(block)
+            self._lane.sweeper.put(changes, block)
         if changes:
             self.step.changes[self._lane.tables.deliveries.name] = changes
         if self._devices:

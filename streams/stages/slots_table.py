@@ -5,30 +5,25 @@
     i <digest>                 an id: when it was seen, and how          local only, unfolded from the blocks
 
 One changelog record for the ids of a whole step, instead of one for each event, is what makes remembering every id
-affordable. A block is swept from the front, in order of time, so that sweeping never scans what is still needed.
+affordable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import rocksdict
 
-from schemas.codec import Codec
 from streams.lane.table import LaneTable
-from streams.policies.suppression import Place, Seen
+from streams.policies.suppression import Seen
+from streams.stages.blocks import BLOCK_PREFIX, BLOCKS_END, Block, read_block
 
 PLACE_PREFIX = b"s"
 ID_PREFIX = b"i"
-BLOCK_PREFIX = b"b"
-BLOCKS_END = b"c"
-DIGEST_BYTES = 16
-ENTRY_BYTES = DIGEST_BYTES + 1
 SEEN: tuple[Seen, ...] = ("FINAL", "DEFERRED")
 ID_MARKS = (b"\x00", b"\x01")
-
-_codec = Codec()
+LATEST_BLOCKS = 4
 
 
 class SeenMark(NamedTuple):
@@ -36,20 +31,6 @@ class SeenMark(NamedTuple):
 
     at: int
     seen: Seen
-
-
-class Block(NamedTuple):
-    """What one step saw and changed; `ids` are digest and mark, 17 bytes each."""
-
-    at: int
-    sweep_at: int
-    ids: bytes
-    slots: list[bytes]
-
-    def digests(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (digest, mark) of each id."""
-        for start in range(0, len(self.ids), ENTRY_BYTES):
-            yield self.ids[start : start + DIGEST_BYTES], self.ids[start + DIGEST_BYTES : start + ENTRY_BYTES]
 
 
 def place_key(slot: bytes, index: int) -> bytes:
@@ -65,27 +46,6 @@ def id_key(digest: bytes) -> bytes:
 def read_mark(row: bytes) -> SeenMark:
     """Read an id's row."""
     return SeenMark(int.from_bytes(row[:8], "big"), SEEN[row[8]])
-
-
-def block_key(sweep_at: int, number: int) -> bytes:
-    """Return the key of a block: in order of when it may be swept."""
-    return BLOCK_PREFIX + sweep_at.to_bytes(8, "big") + number.to_bytes(8, "big")
-
-
-def block_sweep_at(key: bytes) -> int:
-    """Return when the block with this key may be swept."""
-    return int.from_bytes(key[1:9], "big")
-
-
-def write_block(block: Block) -> bytes:
-    """Write a block as the changelog has it."""
-    return _codec.encode("SeenBlock", block._asdict())
-
-
-def read_block(row: bytes) -> Block:
-    """Read a block."""
-    record = _codec.decode(row, ("SeenBlock",)).record
-    return Block(record["at"], record["sweep_at"], record["ids"], record["slots"])
 
 
 class SlotsTable(LaneTable):
@@ -130,11 +90,6 @@ class SlotsTable(LaneTable):
         """Return the rows of all places of a slot."""
         return self.read(partition, [place_key(slot, index) for index in range(limit)])
 
-    def first_sweep_at(self, partition: int, start: bytes = BLOCK_PREFIX) -> int | None:
-        """Return when the first block may be swept, looking from this key on."""
-        rows = self.scan(partition, start, BLOCKS_END, 1)
-        return block_sweep_at(rows[0][0]) if rows else None
-
     def latest_ms(self, partition: int) -> int:
         """Return the time of the newest block: no decision was taken later. 0: there is none."""
         cursor = self.store.partition(partition).iter()
@@ -147,8 +102,3 @@ class SlotsTable(LaneTable):
             latest = max(latest, read_block(cursor.value()).at)
             cursor.prev()
         return latest
-
-
-LATEST_BLOCKS = 4
-
-__all__ = ["Block", "Place", "SeenMark", "SlotsTable"]

@@ -16,12 +16,11 @@ from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
 from streams.lane.transaction import Step
 from streams.policies.suppression import SlotPolicy
+from streams.stages.blocks import Sweeper
 from streams.stages.origin import origin_of
-from streams.stages.slots_table import BLOCK_PREFIX, BLOCKS_END, SlotsTable, block_sweep_at, read_block
+from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress_step import Event, SuppressStep
 from streams.topics import TopicNames
-
-SWEEP_BLOCKS_MAX = 8  # in one step, so that a long absence is caught up with in small portions
 
 
 class SuppressDecider:
@@ -47,10 +46,7 @@ class SuppressDecider:
             "Deferral": codec.header("Deferral", topics.scheduled),
             "Status": codec.header("Status", topics.statuses),
         }
-        # Each block is a record of the changelog, so no earlier owner has come to this number.
-        self._block_number = table.changelog_position(partition)
-        self._sweep_from = BLOCK_PREFIX
-        self._sweep_at = table.first_sweep_at(partition)
+        self.sweeper = Sweeper(table, partition)
 
     def latest_ms(self) -> int:
         """One later than the last decision that the table knows of."""
@@ -58,18 +54,11 @@ class SuppressDecider:
 
     def next_at_ms(self) -> int | None:
         """When the next block may be swept."""
-        return self._sweep_at
-
-    def new_block(self, sweep_at: int) -> int:
-        """Return a number that makes the key of a new block unique, and note when it is to be swept."""
-        self._block_number += 1
-        self._sweep_at = sweep_at if self._sweep_at is None else min(self._sweep_at, sweep_at)
-        return self._block_number
+        return self.sweeper.next_at_ms
 
     def step(self, chunks: Sequence[Chunk], now_ms: int) -> Step:
         """Verdicts first, because they free slots; then what is due; then what is new; then what has run out."""
         work = SuppressStep(self, now_ms)
-        sweeping = self._sweep_at is not None and self._sweep_at <= now_ms
         for chunk in chunks:
             if chunk.topic == self.topics.verdicts:
                 self._verdicts(work, chunk)
@@ -79,8 +68,8 @@ class SuppressDecider:
         for chunk in chunks:
             if chunk.topic == self.topics.notifications:
                 self._notifications(work, chunk)
-        if sweeping:
-            self._sweep(work)
+        for key, block in self.sweeper.due(now_ms):
+            work.sweep(key, block)
         return work.finish()
 
     def _notifications(self, work: SuppressStep, chunk: Chunk) -> None:
@@ -127,14 +116,3 @@ class SuppressDecider:
                 work.give_up(error, record, (-1, -1), record.key or b"", None, self.topics.verdicts)
                 continue
             work.settle(record.key, verdict["notification_id"].encode(), verdict["outcome"], verdict["at"])
-
-    def _sweep(self, work: SuppressStep) -> None:
-        rows = self.table.scan(self.partition, self._sweep_from, BLOCKS_END, SWEEP_BLOCKS_MAX + 1)
-        self._sweep_at = None
-        for number, (key, row) in enumerate(rows):
-            if number == SWEEP_BLOCKS_MAX or block_sweep_at(key) > work.now:
-                self._sweep_at = block_sweep_at(key)
-                break
-            work.sweep(key, read_block(row))
-            self._sweep_from = key + b"\0"
-        # A block that this very step adds is noted when it is written, in `finish`.

@@ -13,9 +13,10 @@ from streams.lane.chunk import Record
 from streams.lane.transaction import NO_HEADERS, Step
 from streams.policies.identity import seen_digest
 from streams.policies.suppression import Admit, Defer, Duplicate, Place, SlotPolicy, Suppress, decide, settle
+from streams.stages.blocks import Block
 from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
 from streams.stages.origin import Origin, with_origin
-from streams.stages.slots_table import ID_MARKS, Block, block_key, id_key, place_key, read_mark, write_block
+from streams.stages.slots_table import ID_MARKS, id_key, place_key, read_mark
 
 if TYPE_CHECKING:
     from streams.stages.suppress import SuppressDecider
@@ -236,14 +237,11 @@ class SuppressStep:
         changes.update({key: None for key in self._swept if key not in changes})
         taken = [(key, place.blocked_until) for key, place in self._changed.items() if place is not None]
         if self._ids:
-            self._block(changes, Block(self.now, self.now + SEEN_MS, b"".join(self._ids), []))
+            self._stage.sweeper.put(changes, Block(self.now, self.now + SEEN_MS, b"".join(self._ids), []))
         if taken:
             # A verdict that comes an hour late ends a window in the past; the sweeper looks ahead only.
             sweep_at = max(self.now + 1, *(until for _, until in taken))
-            self._block(changes, Block(self.now, sweep_at, b"", [key for key, _ in taken]))
+            self._stage.sweeper.put(changes, Block(self.now, sweep_at, b"", [key for key, _ in taken]))
         if changes:
             self.step.changes[self._stage.table.name] = changes
         return self.step
-
-    def _block(self, changes: dict[bytes, bytes | None], block: Block) -> None:
-        changes[block_key(block.sweep_at, self._stage.new_block(block.sweep_at))] = write_block(block)

@@ -16,8 +16,9 @@ from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from streams.lane.table import LaneTable
 from streams.policies.suppression import SlotPolicy
+from streams.stages.blocks import BLOCK_PREFIX, read_block
 from streams.stages.schedule import ScheduleDecider
-from streams.stages.slots_table import BLOCK_PREFIX, SlotsTable, id_key, read_block
+from streams.stages.slots_table import SlotsTable, id_key
 from streams.stages.suppress import SuppressDecider
 from streams.topics import TopicNames
 from tests.simulation.memory_log import MemoryLog

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from schemas.notification import write_slot
 from streams.audit.state_checks import check_state
-from streams.stages.slots_table import Block, block_key, place_key, write_block
+from streams.stages.blocks import Block, block_key, write_block
+from streams.stages.slots_table import place_key
 
 NOW = 1_800_000_000_000
 PLACE = place_key(b"u:t", 0)
