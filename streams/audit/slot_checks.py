@@ -175,9 +175,11 @@ def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int
         else:
             send_by = holder.until if holder.until is not None else holder.at
             end = ends.get(by)
+            # A request that started at the last moment and was never answered may have arrived that much later.
+            latest = send_by if end is None or end.state in FREED_STATES else max(send_by, end.at)
             if row.at + rules.skew_ms < holder.at:
                 wrong = f"{by} was admitted only later ({holder.place})"
-            elif row.until is None or row.until <= row.at or row.at > send_by + rules.hold_ms + rules.skew_ms:
+            elif row.until is None or row.until <= row.at or row.at > latest + rules.hold_ms + rules.skew_ms:
                 wrong = f"the window of {by} was over"
             elif end is not None and end.state in FREED_STATES and row.at > end.at + slack:
                 wrong = f"{by} had ended as {end.state} ({end.place}) and was never sent"

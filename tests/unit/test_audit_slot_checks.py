@@ -198,6 +198,21 @@ def test_a_suppression_after_the_window_is_found() -> None:
     assert story.broken() == ["P3"]
 
 
+def test_a_possible_send_counts_from_when_it_was_given_up() -> None:
+    """A request at the end of its time that is never answered may have arrived as late as that.
+
+    admitted a   send_by 6 s   UNKNOWN 9 s                suppressed b 35 s
+    |------------|-------------|--------------------------|
+    """
+    story = Story()
+    story.status("a", "ADMITTED", NOW, until=NOW + 6_000)
+    story.status("a", "UNKNOWN", NOW + 9_000)
+    story.status("b", "SUPPRESSED", NOW + 35_000, by="a", until=NOW + 36_000)
+    assert story.broken() == []
+    story.status("c", "SUPPRESSED", NOW + 38_000, by="a", until=NOW + 39_000)
+    assert story.broken() == ["P3"]
+
+
 def test_a_suppression_by_one_that_was_given_up_long_ago_is_found() -> None:
     """A slot may stay held while the verdict is under way, and not for longer."""
     for later, broken in ((2_000, []), (8_000, ["P3"])):
