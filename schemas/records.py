@@ -27,7 +27,6 @@ State = Literal[
     "ATTEMPTED",
 ]
 SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
-ClaimPhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 DevicePhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
 Provider = Literal["APNS", "FCM", "WEBPUSH"]
@@ -189,16 +188,6 @@ class SeenBlock(TypedDict):
     sweep_at: int
     ids: bytes
     slots: list[bytes]
-
-
-class Claim(TypedDict):
-    """State of deliver: the claim and the outcome for one notification and one device."""
-
-    attempt: int
-    phase: ClaimPhase
-    at: int
-    reason: str
-    retrying: bool
 
 
 class DeviceClaim(TypedDict):

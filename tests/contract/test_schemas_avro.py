@@ -24,7 +24,7 @@ from tests.properties.codec_records import NAMES, named_records
 AVSC = Path(schemas.__file__).parent / "avsc"
 CODEC = Codec()
 # As schemas/README.md gives it: a file that refers to another comes after it.
-LOADING_ORDER = ["notification", "delivery", "claim", "dead_letter", "deferral", "delivery_state", "devices", "due",
+LOADING_ORDER = ["notification", "delivery", "dead_letter", "deferral", "delivery_state", "devices", "due",
                  "retry", "seen_block", "slot", "status", "verdict"]  # fmt: skip
 
 

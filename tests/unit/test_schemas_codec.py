@@ -60,8 +60,8 @@ def test_poison_is_named(value: bytes | None, code: str, words: str) -> None:
     [
         ("Verdict", b"\x02n\x02u\x02t\x06\x02", "outcome: symbol 3 of an enum of 3"),
         ("Verdict", b"\x02n\x02u\x02t\x01\x02", "outcome: symbol -1"),
-        ("Claim", b"\x02\x00\x02\x00\x02", "retrying: 2 is not a boolean"),
-        ("Claim", b"\x80\x80\x80\x80\x10\x00\x02\x00\x00", "attempt: 2147483648 is not an int"),
+        ("DeliveryState", b"\x02\x02\x02\x00", "concluded: 2 is not a boolean"),
+        ("DeliveryState", b"\x80\x80\x80\x80\x10\x00\x02\x00", "attempt: 2147483648 is not an int"),
         ("Retry", b"\x02" * 4 + b"\x00\x02\x02" + b"\x02n\x03", "Retry.delivery.notification.user_id: -2 is not"),
     ],
 )
