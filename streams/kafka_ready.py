@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -27,9 +29,10 @@ async def wait_for_kafka(settings: Settings, wait_seconds: float, say: Callable[
     while True:
         admin = AIOKafkaAdminClient(**options, request_timeout_ms=3000)
         try:
-            async with asyncio.timeout(max(wait_seconds, 3.0)):
-                await admin.start()
-                return
+            with _quiet_client():
+                async with asyncio.timeout(max(wait_seconds, 3.0)):
+                    await admin.start()
+                    return
         except (KafkaError, OSError, TimeoutError) as error:
             now = time.monotonic()
             if now - started_at >= wait_seconds:
@@ -42,3 +45,16 @@ async def wait_for_kafka(settings: Settings, wait_seconds: float, say: Callable[
         finally:
             await admin.close()
         await asyncio.sleep(TRY_EVERY_SECONDS)
+
+
+@contextlib.contextmanager
+def _quiet_client() -> Iterator[None]:
+    """A broker that is not there yet is what we wait for, and no error: the client logs it as one at each try."""
+    client = logging.getLogger("aiokafka")
+    level = client.level
+    if not client.isEnabledFor(logging.DEBUG):  # whoever asks for all of it gets all of it
+        client.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        client.setLevel(level)

@@ -108,6 +108,12 @@ class Settings(BaseSettings):
     types_file: FilePath | None = Field(None, description="Notification types (TOML). Unset: the sample types.")
     data_dir: Path = Field(Path(".ringonce"), description="Local copies of the tables; may be lost, Kafka has them.")
     web_host: str = Field("127.0.0.1", min_length=1, description="Where the web views and the gateway listen.")
+    web_advertised_host: str | None = Field(
+        None,
+        min_length=1,
+        description="The name by which other workers reach the web views. Unset: the host above; where that is all "
+        "addresses (`0.0.0.0`), the address that this machine reaches Kafka from.",
+    )
     web_port: int = Field(6066, ge=0, le=65_535, description="Their port; 0: any free one.")
 
     clock_skew_seconds_max: float = Field(

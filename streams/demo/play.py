@@ -70,7 +70,7 @@ async def play(
         show(played, "registering devices")
         now = time.time_ns() // 1_000_000
         ends = await _produce(producer, topics.devices, devices(codec, plan, addresses, now), None)
-        await _wait_until_read(options, settings.app_id, topics.devices, ends)
+        await wait_until_read(options, settings.app_id, topics.devices, ends)
         following = asyncio.create_task(_follow(options, topics.statuses, settings.partitions, codec, played, show))
         try:
             async with asyncio.timeout(seconds_max):
@@ -126,7 +126,7 @@ async def _produce(
     return ends
 
 
-async def _wait_until_read(options: dict[str, Any], group: str, topic: str, ends: dict[int, int]) -> None:
+async def wait_until_read(options: dict[str, Any], group: str, topic: str, ends: dict[int, int]) -> None:
     """Wait until the workers have committed past these offsets. Raises TimeoutError."""
     admin = aiokafka.admin.AIOKafkaAdminClient(**options)
     await admin.start()

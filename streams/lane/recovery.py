@@ -148,6 +148,9 @@ class FencedRecovery(Recovery):
             parked: Awaitable[Any] = asyncio.wait_for(consumer.parked.wait(), PARK_SECONDS_MAX)
             await self._wait(parked)
         await super().on_recovery_completed(generation_id)
+        if self.completed.is_set() and not consumer.assignment():
+            # With nothing to seek Faust opens nothing; a worker that is one too many is ready too, for the next change.
+            await self.app.lanes.open({})
 
 
 class LaneTableManager(TableManager):

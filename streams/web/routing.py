@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import httpx
-from yarl import URL
 
 from schemas.keys import partition_of
 from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
 
 FORWARDED_HEADER = "ringonce-forwarded"
+SYSTEM_HEADER = "ringonce-system"  # on every answer about a slot: the app id of the worker that gave it
 FORWARD_SECONDS_MAX = 5.0
 FORWARDS_AT_ONCE_MAX = 50
-RETRY_AFTER_SECONDS = 2
+LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Here:
 class Elsewhere:
     """The worker with this URL owns it."""
 
-    url: URL
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +47,56 @@ class Routing:
     def __init__(self, app: LaneApp) -> None:
         self._app = app
         self._client: httpx.AsyncClient | None = None
+        self._doubtful_until = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether this worker has its partitions, recovered, and has no reason to think that it lost them."""
+        app = self._app
+        if app.rebalancing or not app.lanes.opened.is_set():
+            return False
+        return asyncio.get_running_loop().time() >= self._doubtful_until
 
     def owner(self, table: LaneTable, stage: str, key: bytes) -> Owner:
         """Return who answers for this key of the table."""
         partition = partition_of(key, self._app.options.partitions)
-        if not self._app.rebalancing and partition in self._app.lanes.lanes(stage):
-            return Here(partition)
+        if partition in self._app.lanes.lanes(stage):
+            return Here(partition) if self.settled else Moving()
         own = str(self._app.conf.canonical_url)
         for url, topics in self._app.assignor.tables_metadata().items():
             if partition in topics.get(table.changelog, ()) and url != own:
-                return Elsewhere(URL(url))
+                return Elsewhere(url)
         return Moving()
 
-    async def forward(self, url: URL, path: str) -> httpx.Response | None:
-        """Ask another worker; None where it does not answer in time."""
+    async def forward(self, url: str, *path: bytes) -> httpx.Response | None:
+        """Ask another worker; None where it does not answer in time, or where it is of another system."""
         if self._client is None:
             limits = httpx.Limits(max_connections=FORWARDS_AT_ONCE_MAX)
             self._client = httpx.AsyncClient(timeout=FORWARD_SECONDS_MAX, limits=limits, trust_env=False)
+        # A user may be called `..`: an unquoted dot segment is taken out of a path on its way.
+        quoted = "/".join(quote(part, safe="").replace(".", "%2E") for part in path)
         try:
-            return await self._client.get(str(url.join(URL(path))), headers={FORWARDED_HEADER: "1"})
-        except httpx.HTTPError:
+            async with asyncio.timeout(FORWARD_SECONDS_MAX):
+                answer = await self._client.get(f"{url.rstrip('/')}/{quoted}", headers={FORWARDED_HEADER: "1"})
+        except (httpx.HTTPError, TimeoutError):
             return None
+        # The address of a worker that is gone may be somebody else's by now.
+        return answer if answer.headers.get(SYSTEM_HEADER) == self._app.conf.id else None
+
+    async def doubt_after_pauses(self) -> None:
+        """Run beside the worker: notice when the process stood still for so long that it may have lost partitions.
+
+        Until the next heartbeats have told, what it knows of a slot may be of the past.
+        """
+        options, loop = self._app.options, asyncio.get_running_loop()
+        pause_seconds_max = options.session_timeout_seconds - 2 * options.heartbeat_seconds
+        looked_at = loop.time()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = loop.time()
+            if now - looked_at > pause_seconds_max:
+                self._doubtful_until = now + 2 * options.heartbeat_seconds
+            looked_at = now
 
     async def close(self) -> None:
         """Close the connections."""

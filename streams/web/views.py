@@ -3,100 +3,118 @@
 from __future__ import annotations
 
 import time
-from typing import Any
-from urllib.parse import quote
+from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
+from aiohttp import web
 from faust.types.web import Request, Response
 from faust.web.views import View
 
 from schemas.keys import slot_key
 from schemas.notification import read_slot
 from schemas.poison import PoisonError
-from streams.lane.app import LaneApp
+from streams.lane.app import LaneApp, LaneWeb
 from streams.lane.table import LaneTable
 from streams.stages.slots_table import place_key
 from streams.types_file import NotificationTypes
-from streams.web.routing import FORWARDED_HEADER, RETRY_AFTER_SECONDS, Elsewhere, Here, Routing
+from streams.web.problems import problem, problems
+from streams.web.routing import FORWARDED_HEADER, SYSTEM_HEADER, Elsewhere, Here, Routing
+
+KEPT_HEADERS = ("Retry-After", "Content-Type")
 
 
 def install_views(app: LaneApp, slots: LaneTable, types: NotificationTypes) -> Routing:
     """Install the views in the app's web server; the caller closes what is returned."""
     routing = Routing(app)
+    cast(LaneWeb, app.web).web_app.middlewares.append(problems)
+    app.task(routing.doubt_after_pauses)
 
     @app.page("/health/live")
-    async def live(web: View, request: Request) -> Response:
+    async def live(view: View, request: Request) -> Response:
         """200 as long as the process answers."""
-        return web.json({"live": True})
+        return view.json({"live": True})
 
     @app.page("/health/ready")
-    async def ready(web: View, request: Request) -> Response:
+    async def ready(view: View, request: Request) -> Response:
         """200 once the partitions are recovered and worked on; 503 before, and while they move."""
-        if not app.lanes.opened.is_set():
-            return _problem(web, 503, "partitions are being assigned or recovered")
-        return web.json(
+        if not routing.settled:
+            return _faust(problem(503, "partitions are being assigned or recovered"))
+        return view.json(
             {"ready": True, "partitions": {name: sorted(app.lanes.lanes(name)) for name in app.lanes.stages}}
         )
 
     @app.page("/slots/{user_id}/{type}")
-    async def slot(web: View, request: Request, user_id: str, type: str) -> Response:
+    async def slot(view: View, request: Request, user_id: str, type: str) -> Response:
         """Return who holds the slot and until when; 404 where nobody ever did or it has run out."""
+        answer = await _slot(cast(web.Request, request))
+        answer.headers[SYSTEM_HEADER] = app.conf.id
+        return _faust(answer)
+
+    async def _slot(request: web.Request) -> web.Response:
         try:
-            key = slot_key(user_id, type)
+            user, kind = _slot_of(request)
         except PoisonError as error:
-            return _problem(web, 400, error.reason)
+            return problem(400, error.reason)
+        key = slot_key(user, kind)
         owner = routing.owner(slots, "suppress", key)
         if isinstance(owner, Here):
-            return _slot(web, slots, owner.partition, key, user_id, type, types)
+            return _state(slots, owner.partition, key, user, kind, types)
         if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
-            answer = await routing.forward(owner.url, f"/slots/{quote(user_id, safe='')}/{quote(type, safe='')}")
+            answer = await routing.forward(owner.url, b"slots", user.encode(), kind.encode())
             if answer is not None:
-                return web.bytes(
-                    answer.content, content_type="application/json", status=answer.status_code, headers=_kept(answer)
-                )
-        return _problem(web, 503, "the partition of this slot is moving to another worker")
+                kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+                return web.Response(body=answer.content, status=answer.status_code, headers=kept)
+        return problem(503, "the partition of this slot is moving to another worker")
 
     return routing
 
 
-def _kept(answer: Any) -> dict[str, str]:
-    return {"Retry-After": answer.headers["Retry-After"]} if "Retry-After" in answer.headers else {}
+def _faust(response: web.Response) -> Response:
+    """Faust's name for what is aiohttp's response."""
+    return cast(Response, response)
 
 
-def _slot(
-    web: View, slots: LaneTable, partition: int, key: bytes, user_id: str, kind: str, types: NotificationTypes
-) -> Response:
+def _slot_of(request: web.Request) -> tuple[str, str]:
+    """Read user and type from the path, byte for byte: the router would let `%FF` and `%25FF` be the same user.
+
+    Raises PoisonError INVALID_FIELD.
+    """
+    _, _, *parts = request.rel_url.raw_path.split("/")
+    try:
+        user, kind = (unquote_to_bytes(part.encode("utf-8", "surrogateescape")).decode() for part in parts)
+    except UnicodeDecodeError as error:
+        raise PoisonError("INVALID_FIELD", f"the path is not UTF-8: {error.reason}") from None
+    slot_key(user, kind)
+    return user, kind
+
+
+def _state(
+    slots: LaneTable, partition: int, key: bytes, user_id: str, kind: str, types: NotificationTypes
+) -> web.Response:
     policy = types.policy(kind)
     limit = 1 if policy is None else policy.limit
     rows = slots.read(partition, [place_key(key, number) for number in range(limit)])
     now = time.time_ns() // 1_000_000
-    places = [read_slot(row) for row in rows if row is not None]
-    held = [place for place in places if place.blocked_until > now]
+    held = [place for place in (read_slot(row) for row in rows if row is not None) if place.blocked_until > now]
     if not held:
-        return _problem(web, 404, f"nobody holds the slot {user_id}:{kind}: a notification sent now would be admitted")
-    return web.json(
-        {
-            "user_id": user_id,
-            "type": kind,
-            "partition": partition,
-            "limit": limit,
-            "free_places": limit - len(held),
-            "holders": [
-                {
-                    "notification_id": place.notification_id.decode(),
-                    "phase": place.phase,
-                    "admitted_at": place.admitted_at,
-                    "send_by": place.send_by,
-                    "blocked_until": place.blocked_until,
-                }
-                for place in held
-            ],
-        }
-    )
-
-
-def _problem(web: View, status: int, detail: str) -> Response:
-    """A problem document (RFC 9457)."""
-    titles = {400: "Bad Request", 404: "Not Found", 503: "Service Unavailable"}
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
-    problem = {"title": titles[status], "status": status, "detail": detail}
-    return web.json(problem, content_type="application/problem+json", status=status, headers=headers)
+        unknown = "the types file has no such type: a notification sent now would be refused"
+        free = "a notification sent now would be admitted"
+        return problem(404, f"nobody holds the slot {user_id}:{kind}; {unknown if policy is None else free}")
+    state: dict[str, Any] = {
+        "user_id": user_id,
+        "type": kind,
+        "partition": partition,
+        "limit": limit,
+        "free_places": limit - len(held),
+        "holders": [
+            {
+                "notification_id": place.notification_id.decode(),
+                "phase": place.phase,
+                "admitted_at": place.admitted_at,
+                "send_by": place.send_by,
+                "blocked_until": place.blocked_until,
+            }
+            for place in held
+        ],
+    }
+    return web.json_response(state)

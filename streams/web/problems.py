@@ -1,0 +1,48 @@
+"""Problem documents (RFC 9457): every answer that is not a success says in JSON what is wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2  # partitions usually move within this time
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a problem document. One with 503 says when to ask again."""
+    document = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    retry = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return web.Response(
+        body=json.dumps(document).encode(),
+        status=status,
+        content_type=PROBLEM_TYPE,
+        headers={**(headers or {}), **retry},
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Make a problem document of whatever a view or the router raises; what nobody expected is logged."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return problem(error.status, f"{request.method} {_shown(request.path)}: {error.reason}", allow)
+    except Exception:
+        logger.exception("%s %s", request.method, _shown(request.path))
+        return problem(500, "this is a mistake of ours; the worker's log says more")
+
+
+def _shown(path: str) -> str:
+    return path[:200].encode("utf-8", "backslashreplace").decode()
