@@ -161,8 +161,8 @@ async def _until_done(
         await consumer.start()
         try:
             async with asyncio.timeout(RUN_SECONDS_MAX):
-                # Kafka does not call back.
-                while sum((await consumer.end_offsets(partitions)).values()) < workload.count:  # noqa: ASYNC110
+                wanted = workload.count
+                while sum((await consumer.end_offsets(partitions)).values()) < wanted:  # noqa: ASYNC110 (no call back)
                     await asyncio.sleep(LOOK_SECONDS)
         finally:
             await consumer.stop()
