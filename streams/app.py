@@ -60,6 +60,7 @@ def create_app(parts: AppParts) -> LaneApp:
             session_timeout_seconds=settings.session_timeout_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
             transaction_timeout_seconds=settings.transaction_timeout_seconds,
+            clock_skew_seconds_max=settings.clock_skew_seconds_max,
             wall_ms=parts.wall_ms,
             faust={"broker_credentials": broker_credentials(settings), **_web(parts), **parts.faust},
         )

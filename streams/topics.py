@@ -47,7 +47,12 @@ _COMPACT: Final = {
     "delete.retention.ms": str(DAY_MS),  # How long a reader may take to see that a key was removed.
 }
 # Its keys run out within hours, so it is cleaned eagerly: whoever takes over a partition reads all of it.
-_CHANGELOG: Final = _COMPACT | {"segment.ms": str(DAY_MS // 24), "min.cleanable.dirty.ratio": "0.2"}
+# The broker's own time on its records, said with each acknowledgement, is what a worker's clock is checked against.
+_CHANGELOG: Final = _COMPACT | {
+    "segment.ms": str(DAY_MS // 24),
+    "min.cleanable.dirty.ratio": "0.2",
+    "message.timestamp.type": "LogAppendTime",
+}
 
 
 def _compacted(name: str, doc: str) -> TopicSpec:

@@ -42,6 +42,7 @@ class LaneAppOptions:
     heartbeat_seconds: float = 2.0
     transaction_timeout_seconds: float = 30.0
     drain_seconds_max: float = 10.0
+    clock_skew_seconds_max: float = 5.0
     wall_ms: Callable[[], int] = wall_ms
     faust: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,6 +79,8 @@ class LaneApp(faust.App):
                 transaction_timeout_ms=int(options.transaction_timeout_seconds * 1000),
                 wall_ms=options.wall_ms,
                 drain_seconds_max=options.drain_seconds_max,
+                # From the broker's clock half of it: then two workers differ by all of it at the most.
+                clock_off_ms_max=int(options.clock_skew_seconds_max * 500),
             ),
             hold=lambda tp: self._lane_consumer().hold(tp),
             release=lambda tp: self._lane_consumer().release(tp),

@@ -13,7 +13,7 @@ from faust.types import TP
 from .chunk import Chunk
 from .lane import Lane, LaneContext
 from .table import LaneTable
-from .transaction import PartitionTransaction
+from .transaction import ClockRule, PartitionTransaction
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class LaneOptions:
     transaction_timeout_ms: int
     wall_ms: Callable[[], int]
     drain_seconds_max: float
+    clock_off_ms_max: int
 
 
 class Lanes:
@@ -116,6 +117,7 @@ class Lanes:
             [(table.name, table) for table in stage.tables],
             options.producer_options,
             options.transaction_timeout_ms,
+            ClockRule(options.wall_ms, options.clock_off_ms_max),
         )
 
     async def open(self, offsets: Mapping[TP, int]) -> None:

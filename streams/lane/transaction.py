@@ -8,7 +8,7 @@ paused and wakes up can therefore neither admit nor claim nor write state.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ Headers = list[tuple[str, bytes]]
 Output = tuple[bytes | None, bytes | None, Headers]
 Changes = dict[bytes, bytes | None]
 
+LOG_APPEND_TIME = 1  # the timestamp type of a record whose time is the broker's
+
 NO_HEADERS: Headers = []  # shared by all records without any; aiokafka's builder wants a list
 
 BATCH_BYTES_MAX = 512 * 1024  # below the broker's 1 MiB default for a batch, so that none is refused for its size
@@ -27,6 +29,27 @@ BATCH_BYTES_MAX = 512 * 1024  # below the broker's 1 MiB default for a batch, so
 
 class StepFailedError(Exception):
     """A step did not commit, or nobody knows whether it did. The partition must be recovered before it goes on."""
+
+
+class ClockOffError(Exception):
+    """The clock of this worker and that of the broker differ by more than is allowed: nothing may be decided here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRule:
+    """`wall_ms`: the clock that this worker decides by. `off_ms_max`: by how much it may differ from the broker's."""
+
+    wall_ms: Callable[[], int]
+    off_ms_max: int
+
+    def check(self, appended_at: int, before: int, after: int) -> None:
+        """Compare an instant of the broker with those between which it must lie. Raises ClockOffError."""
+        off = before - appended_at if before > appended_at else min(0, after - appended_at)
+        if abs(off) > self.off_ms_max:
+            raise ClockOffError(
+                f"the clock of this worker is at least {abs(off) / 1000:.3f} s {'ahead of' if off > 0 else 'behind'} "
+                f"that of the broker, {self.off_ms_max / 1000:g} s are allowed: set it right"
+            )
 
 
 class LocalTable(Protocol):
@@ -68,7 +91,9 @@ class PartitionTransaction:
         tables: Sequence[tuple[str, LocalTable]],
         producer_options: Mapping[str, Any],
         transaction_timeout_ms: int,
+        clock: ClockRule | None = None,
     ) -> None:
+        self._clock = clock
         self.stage = stage
         self.partition = partition
         self._group = group
@@ -92,7 +117,9 @@ class PartitionTransaction:
         A crash after 1, 2, 3 or 4 leaves a transaction that the next owner's fence aborts: nothing happened.
         A crash after 5 leaves the local store behind the changelog: recovery reads the rest from there.
         Raises StepFailedError: the outcome is nothing or unknown, and this producer is of no further use.
+        Raises ClockOffError: nothing happened, and nothing must be decided by this clock.
         """
+        before = 0 if self._clock is None else self._clock.wall_ms()
         producer = self._producer
         applied: list[tuple[LocalTable, Changes, list[asyncio.Future[Any]]]] = []
         sent: list[asyncio.Future[Any]] = []
@@ -111,6 +138,7 @@ class PartitionTransaction:
                     sent += acks
             # 3. Every record is acknowledged; one that is not must never be committed around.
             await asyncio.gather(*sent)
+            self._check_clock(before, [ack for _, _, acks in applied for ack in acks])
             # 4. How far it has read, in the same transaction.
             if step.offsets:
                 offsets = {TopicPartition(*tp): OffsetAndMetadata(end, "") for tp, end in step.offsets.items()}
@@ -124,6 +152,16 @@ class PartitionTransaction:
         # 6. The local store follows what Kafka knows, and never leads it.
         for table, changes, acks in applied:
             table.apply(self.partition, changes, max(ack.result().offset for ack in acks))
+
+    def _check_clock(self, before: int, acks: Sequence[asyncio.Future[Any]]) -> None:
+        """The changelogs have the broker's time on their records, and the broker says it with each acknowledgement."""
+        if self._clock is None:
+            return
+        after = self._clock.wall_ms()
+        for ack in acks:
+            appended = ack.result()
+            if appended.timestamp_type == LOG_APPEND_TIME:
+                self._clock.check(appended.timestamp, before, after)
 
     async def _send(self, topic: str, partition: int, records: Sequence[Output]) -> list[asyncio.Future[Any]]:
         producer = self._producer

@@ -56,10 +56,10 @@ async def _worker(cluster: Cluster, fault: Fault) -> None:
             worker.limit_files(FILE_BYTES_MAX)
             await asyncio.sleep(fault.seconds)
             worker.limit_files(None)
-        elif fault.kind == "clock":
-            # One worker is off by nearly the allowance, the others not: no two differ by more.
-            allowed = float(ENVIRONMENT["RINGONCE_CLOCK_SKEW_SECONDS_MAX"])
-            offset = 0.9 * allowed * (1 if fault.seed % 2 else -1)
+        elif fault.kind in ("clock", "clock_far"):
+            # Nearly what is allowed: half of it, because another worker may be off by as much in the other direction.
+            allowed = float(ENVIRONMENT["RINGONCE_CLOCK_SKEW_SECONDS_MAX"]) / 2
+            offset = (0.9 * allowed if fault.kind == "clock" else 120.0) * (1 if fault.seed % 2 else -1)
             await worker.leave()
             worker.start({"RINGONCE_TEST_CLOCK_OFFSET_SECONDS": f"{offset}"})
             await asyncio.sleep(fault.seconds)
