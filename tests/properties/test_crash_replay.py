@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,18 @@ class CrashReplay(RuleBasedStateMachine):
     def no_event_ends_twice(self) -> None:
         """Exactly once, however often it was read."""
         assert set(self._ends().values()) <= {1}
+
+    @invariant()
+    def an_id_is_one_notification_for_a_day(self) -> None:
+        """Whatever an id ended as, for 24 h the same id of the same slot is a duplicate of it, over any crash."""
+        ended: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for status in self._statuses():
+            if status["state"] in ("ADMITTED", "SUPPRESSED", "EXPIRED"):
+                ended[status["user_id"], status["type"], status["notification_id"]].append(status["at"])
+        for name, instants in ended.items():
+            instants.sort()
+            for first, second in pairwise(instants):
+                assert second - first >= DAY_MS, name
 
     @invariant()
     def windows_hold(self) -> None:
