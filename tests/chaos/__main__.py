@@ -22,7 +22,7 @@ from tests.chaos.plan import MATRICES, SECONDS, plan_faults
 from tests.chaos.run import Result, Run, RunOptions
 
 SHORT_SEEDS = (1, 2, 3)
-SHORT = RunOptions(seed=0, events=15_000, faults=5, workers=2, matrix="short", rate=300, users=400)
+SHORT = RunOptions(seed=0, events=15_000, faults=5, workers=2, matrix="short", rate=400, users=400)
 
 
 def main() -> int:

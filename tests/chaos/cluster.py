@@ -45,7 +45,10 @@ class Cluster:
         self.broker_changing = asyncio.Lock()
         self.workers: list[WorkerProcess] = []
         self._proxy_ports = free_ports(workers)
-        self.broker = EmbeddedKafka(directory / "kafka", partitions=PARTITIONS, advertised_ports=self._proxy_ports)
+        # It starts often, so it had better start fast.
+        self.broker = EmbeddedKafka(
+            directory / "kafka", partitions=PARTITIONS, fast_start=True, advertised_ports=self._proxy_ports
+        )
         self.proxies: list[TcpProxy] = []
         self.settings: Settings
         self.push_log: Path

@@ -28,21 +28,27 @@ class WorkerProcess:
         self.surprises: list[str] = []
         self._environment = {**os.environ, **environment, "RINGONCE_DATA_DIR": str(self.data_dir)}
         self._process: subprocess.Popen[bytes] | None = None
+        self._sinks: list[subprocess.Popen[bytes]] = []
         self._wanted = False
         self._log_start = 0
 
     def start(self, extra: Mapping[str, str] | None = None) -> None:
         """Start it; `extra` are further environment variables."""
         self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
+        # Through a pipe, because a limit on its files would take its log as well; the sink ends with the worker.
         with self.log_file.open("ab") as log:
+            sink = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log, start_new_session=True)
+        assert sink.stdin is not None, "asked for"
+        with sink.stdin:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams", "worker"],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=sink.stdin,
+                stderr=sink.stdin,
                 env={**self._environment, **(extra or {})},
                 start_new_session=True,
             )
+        self._sinks.append(sink)
         self._wanted = True
 
     async def ready(self) -> None:
@@ -102,6 +108,8 @@ class WorkerProcess:
         """End it in any state, at once."""
         self._wanted = False
         self._end(signal.SIGKILL)
+        for sink in self._sinks:
+            sink.wait()
 
     def restarts(self) -> int:
         """How often it started anew in place."""
