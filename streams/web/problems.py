@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,15 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         logger.exception("%s %s", request.method, _shown(request.path))
         return problem(500, "this is a mistake of ours; the worker's log says more")
+
+
+class CallersMistakes(logging.Filter):
+    """Keeps requests that are no HTTP out of the log: aiohttp refuses them with a 400, and logs each as an error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record is about anything else."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not (isinstance(error, HttpProcessingError) and error.code < HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _shown(path: str) -> str:

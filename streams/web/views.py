@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
@@ -17,7 +18,7 @@ from streams.lane.app import LaneApp, LaneWeb
 from streams.lane.table import LaneTable
 from streams.stages.slots_table import place_key
 from streams.types_file import NotificationTypes
-from streams.web.problems import problem, problems
+from streams.web.problems import CallersMistakes, problem, problems
 from streams.web.routing import FORWARDED_HEADER, SYSTEM_HEADER, Elsewhere, Here, Routing
 
 KEPT_HEADERS = ("Retry-After", "Content-Type")
@@ -27,6 +28,7 @@ def install_views(app: LaneApp, slots: LaneTable, types: NotificationTypes) -> R
     """Install the views in the app's web server; the caller closes what is returned."""
     routing = Routing(app)
     cast(LaneWeb, app.web).web_app.middlewares.append(problems)
+    logging.getLogger("aiohttp.server").addFilter(CallersMistakes())
     app.task(routing.doubt_after_pauses)
 
     @app.page("/health/live")
