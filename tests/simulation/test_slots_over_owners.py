@@ -122,14 +122,17 @@ def test_an_id_is_remembered_for_a_day_from_when_it_was_last_decided(suppressing
 def test_an_owner_overwrites_no_block_of_the_one_before(suppressing: Suppressing, disk_lost: bool) -> None:
     """Two owners settle two slots at the same instant: both rows are swept in the end, none is left for good.
 
-    first owner:  verdict on u, accepted at T      block (T + window, number)
-    second owner: verdict on v, accepted at T      block (T + window, another number)
+    0             200           1,135            1,205
+    |u v           |verdicts      |admissions     |blocks of the verdicts, one of each owner, are swept
+                                   are swept
     """
     for user in ("u", "v"):
         assert suppressing.event(user) == "ADMITTED"
     for user in ("u", "v"):
         suppressing.stage.take_over(disk_lost)
-        suppressing.verdict(user, START + 50)
+        suppressing.verdict(user, START + 200)
+    suppressing.now = START + 1_150  # the blocks of the admissions are swept, the rows are still needed
+    suppressing.run_dry()
     suppressing.now = START + DAY_MS + 10
     suppressing.run_dry()
     assert suppressing.rows() == {}
