@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from streams.stages.delivery_rows import (
     EARLIER_MS,
     DeliveryState,
     earlier_claim,
+    devices_key,
     read_devices,
     read_state,
     write_devices,
@@ -63,6 +64,17 @@ class Entry:
         return attempt
 
 
+def _with_claim(claims: Mapping[str, Claim], claim: Claim) -> dict[str, Claim]:
+    """Put a claim in place of its device's last one, which is kept where it may have arrived: a later attempt that
+    certainly was not sent, or not even claimed because its time was over, takes nothing back."""
+    changed = dict(claims)
+    before = changed.get(claim.device_id)
+    if before is not None and before.phase == "UNKNOWN" and before.attempt < claim.attempt:
+        changed[earlier_claim(before)] = before
+    changed[claim.device_id] = claim
+    return changed
+
+
 class DeliverStep:
     """Collects the effects of one step."""
 
@@ -78,7 +90,7 @@ class DeliverStep:
 
     def device_rows(self, users: Sequence[bytes]) -> list[bytes | None]:
         """Return the users' rows of the directory, changes of this step included."""
-        rows = self._lane.tables.directory.read(self._lane.partition, users)
+        rows = self._lane.tables.directory.read(self._lane.partition, [devices_key(user) for user in users])
         return [self._devices.get(user, row) for user, row in zip(users, rows, strict=True)]
 
     def states(self, keys: Sequence[bytes]) -> list[DeliveryState]:
@@ -92,16 +104,10 @@ class DeliverStep:
 
     def claim(self, entry: Entry, devices: Sequence[Device]) -> None:
         """Claim the attempt for these devices: only when this is durable may a request leave."""
-        claims = dict(entry.state.claims)
+        claims = entry.state.claims
         for device in devices:
-            before = claims.get(device.device_id)
-            if before is not None and before.phase == "UNKNOWN":
-                claims[earlier_claim(before)] = (
-                    before  # sent again, and whatever comes of it: this one may have arrived
-                )
-            claims[device.device_id] = Claim(
-                device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, ""
-            )
+            claim = Claim(device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, "")
+            claims = _with_claim(claims, claim)
         self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
         self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
 
@@ -117,7 +123,7 @@ class DeliverStep:
 
     def note(self, entry: Entry, claim: Claim) -> None:
         """Note the outcome for one device."""
-        claims = {**entry.state.claims, claim.device_id: claim}
+        claims = _with_claim(entry.state.claims, claim)
         self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
         self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}", claim.provider, claim.device_id)
 
@@ -295,5 +301,6 @@ class DeliverStep:
         if changes:
             self.step.changes[self._lane.tables.deliveries.name] = changes
         if self._devices:
-            self.step.changes[self._lane.tables.directory.name] = self._devices
+            rows = {devices_key(user): row for user, row in self._devices.items()}
+            self.step.changes[self._lane.tables.directory.name] = rows
         return self.step
