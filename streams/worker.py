@@ -117,7 +117,8 @@ async def _run_app(app: LaneApp, stop: asyncio.Event, options: WorkerOptions) ->
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            raised = next((end.exception() for end in ends if end.done() and end.exception()), None)
+            done = [end for end in ends if end.done() and not end.cancelled()]
+            raised = next((end.exception() for end in done if end.exception()), None)
             failure = app.failure or app.crash_reason or raised or RuntimeError("the worker stopped by itself")
     finally:
         for task in (ready, *ends):

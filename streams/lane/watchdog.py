@@ -90,8 +90,13 @@ class LaneWatch:
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 return await cast("LaneConsumer", app.consumer).highwaters(*sources)
-        except (TimeoutError, KafkaError):
+        except (TimeoutError, KafkaError, RuntimeError):
             return None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return None  # it was the client's own request that was cancelled, in its thread
 
     def _look(self, ends: Mapping[TP, int] | None, now: float) -> None:
         lanes, progress = self._app.lanes, self._progress

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import cast
 
 import pytest
 
-from streams.lane.watchdog import LoopGuard, NoProgressError, Progress
+from streams.lane.app import LaneApp
+from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError, Progress
 
 WAIT_SECONDS_MAX = 30.0
 
@@ -57,3 +59,35 @@ def test_an_event_loop_that_turns_is_left_alone() -> None:
 
     asyncio.run(turn())
     assert not acted.is_set()
+
+
+def test_a_request_that_its_client_cancels_is_no_answer_and_no_end_of_the_watch() -> None:
+    """The client cancels what is under way when its connection breaks: the watch goes on."""
+
+    class Consumer:
+        async def highwaters(self, *_: object) -> dict[object, int]:
+            raise asyncio.CancelledError
+
+    class Lane:
+        partition = 0
+
+        def positions(self) -> dict[str, int]:
+            return {"t": 1}
+
+    class Lanes:
+        def __init__(self) -> None:
+            self.opened = asyncio.Event()
+            self.opened.set()
+
+        def all(self) -> list[Lane]:
+            return [Lane()]
+
+    class App:
+        def __init__(self) -> None:
+            self.lanes = Lanes()
+            self.consumer = Consumer()
+
+    async def ask() -> object:
+        return await LaneWatch(cast(LaneApp, App()))._ends()
+
+    assert asyncio.run(ask()) is None
