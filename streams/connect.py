@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import re
+import ssl
+
 from connectors.apns import ApnsConfig, ApnsConnector
+from connectors.credentials import CredentialsError
 from connectors.fcm import FcmConfig, FcmConnector
 from connectors.outcome import Connector, ProviderName
 from connectors.webpush import WebPushConfig, WebPushConnector
+from streams.setting_error import ENV_PREFIX, SettingsError
 from streams.settings import Settings
+
+# A connector names its provider and the field of its configuration; whoever runs a worker knows environment variables.
+_FIELD = re.compile(r"\A(APNs|FCM|Web Push) (\w+)")
 
 
 def open_connectors(settings: Settings) -> dict[ProviderName, Connector]:
-    """Return the connectors, not started. Raises CredentialsError, which names the setting and no secret."""
+    """Return the connectors, not started. Raises SettingsError, which names the setting and no secret."""
+    try:
+        if settings.provider_ca_file is not None:
+            ssl.create_default_context(cafile=settings.provider_ca_file)
+        return _open(settings)
+    except (ssl.SSLError, OSError) as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError(f"{ENV_PREFIX}PROVIDER_CA_FILE: {settings.provider_ca_file}: {reason}") from None
+    except CredentialsError as error:
+        raise SettingsError(_FIELD.sub(lambda found: _variable(*found.groups()), str(error))) from None
+
+
+def _variable(provider: str, field: str) -> str:
+    return f"{ENV_PREFIX}{provider.replace(' ', '')}_{field}".upper()
+
+
+def _open(settings: Settings) -> dict[ProviderName, Connector]:
     connectors: dict[ProviderName, Connector] = {}
     ca_file = None if settings.provider_ca_file is None else str(settings.provider_ca_file)
     apns, fcm, webpush = settings.apns, settings.fcm, settings.webpush

@@ -59,12 +59,13 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     started_at = time.monotonic()
     restarted = RESTARTS_VARIABLE in os.environ
     wait_seconds = max(options.wait_seconds, OUTAGE_SECONDS_MAX) if restarted else options.wait_seconds
+    # What is wrong with the settings is said at once, and not after a minute of waiting for Kafka.
+    connectors = open_connectors(settings)
+    types = NotificationTypes.load(settings.types_file)
     await wait_for_kafka(settings, wait_seconds, options.say)
     report = await ensure_topics(settings)
     if report.differences:
         raise TopicsError("\n".join(report.differences))
-    connectors = open_connectors(settings)
-    types = NotificationTypes.load(settings.types_file)
     app = create_app(
         AppParts(
             settings=settings,

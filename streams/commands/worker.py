@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from connectors.credentials import CredentialsError
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, say
 from streams.lane.app import LaneApp
 from streams.settings import load_settings
@@ -39,8 +38,6 @@ def worker(
     options = WorkerOptions(wait_seconds, say, ready)
     try:
         failure = _run(run_worker(settings, options))
-    except CredentialsError as error:
-        fail(str(error), 2)
     except TopicsError as error:
         fail(str(error), 2)
     if failure is not None:
