@@ -208,4 +208,4 @@ class StepLane(Lane):
 
     def _seconds_until_next(self) -> float | None:
         next_at = self._decider.next_at_ms()
-        return None if next_at is None else max(0.0, (next_at - self._clock.now_ms()) / 1000)
+        return None if next_at is None else min(3600.0, max(0.0, (next_at - self._clock.now_ms()) / 1000))

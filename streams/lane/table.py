@@ -7,6 +7,7 @@ is written, together with the changelog offset, in one WriteBatch once the step'
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,14 @@ WRITE_BUFFER_BYTES = 8 * MEBIBYTE  # each partition of each table has one; many 
 WRITE_BUFFERS_BYTES_MAX = 64 * MEBIBYTE  # over all of them, in one process
 BLOCK_CACHE_BYTES = 32 * MEBIBYTE  # shared by all partitions of all tables in one process
 BLOOM_BITS_PER_KEY = 10  # about 1 % false positives (RocksDB wiki, Bloom filter)
+IDLE_SECONDS_MAX = 12 * 3600  # half of the changelogs' delete.retention.ms: after it tombstones may be gone
 MEMTABLE_BLOOM_RATIO = 0.1  # most look-ups are for ids never seen: answered without walking the memtable
+
+
+def _idle_seconds(path: Path) -> float:
+    """Return for how long nothing was written to a store, 0 where there is none."""
+    written_at = max((file.stat().st_mtime for file in path.glob("*")), default=None)
+    return 0.0 if written_at is None else time.time() - written_at
 
 
 class StoreBudget:
@@ -62,6 +70,9 @@ class LaneStore(rocksdb.Store):
     def _open_for_partition(self, partition: int) -> rocksdict.Rdict:
         path = self.partition_path(partition)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if _idle_seconds(path) > IDLE_SECONDS_MAX:
+            # Rows deleted meanwhile may have left no trace in the changelog, and would come back to life.
+            rocksdict.Rdict.destroy(str(path), self._budget.options())
         return rocksdict.Rdict(str(path), options=self._budget.options())
 
     def partition(self, partition: int) -> rocksdict.Rdict:

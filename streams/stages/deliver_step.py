@@ -19,8 +19,8 @@ from streams.stages.dead_letters import dead_letter, letter_key
 from streams.stages.delivery_rows import (
     EARLIER_MS,
     DeliveryState,
-    earlier_claim,
     devices_key,
+    earlier_claim,
     read_devices,
     read_state,
     write_devices,

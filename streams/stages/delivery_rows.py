@@ -9,6 +9,7 @@ from schemas.codec import Codec
 from streams.policies.delivering import Claim
 
 STATE_PREFIX = b"d"
+DEVICES_PREFIX = b"u"  # a bare user id could be the key under which the store keeps its changelog offset
 # A row that last changed this long before an admission is of an earlier notification with the same id: far more than
 # two clocks differ, far less than the day after which an id may be used again.
 EARLIER_MS = 3_600_000
@@ -58,6 +59,11 @@ def read_state(row: bytes | None) -> DeliveryState:
     for claim in sorted((Claim(**each) for each in record["claims"]), key=lambda claim: -claim.attempt):
         claims[earlier_claim(claim) if claim.device_id in claims else claim.device_id] = claim
     return DeliveryState(record["attempt"], record["concluded"], record["at"], claims)
+
+
+def devices_key(user: bytes) -> bytes:
+    """Return the key of a user's devices."""
+    return DEVICES_PREFIX + user
 
 
 def read_devices(row: bytes | None) -> list[Device]:

@@ -22,6 +22,8 @@ from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress_step import Event, SuppressStep
 from streams.topics import TopicNames
 
+INSTANT_MAX = 10**15  # the year 33658; a sum with any window still fits into 64 bits
+
 
 class SuppressDecider:
     """The stage on one partition. Changes of a step are in the table only once the step is committed."""
@@ -112,6 +114,8 @@ class SuppressDecider:
                     raise PoisonError("NO_KEY", "the verdict has no key; it must be user_id:type")
                 split_slot_key(record.key)
                 verdict = self.codec.decode(record.value, ("Verdict",)).record
+                if abs(verdict["at"]) > INSTANT_MAX:
+                    raise PoisonError("INVALID_FIELD", f"at: {verdict['at']} is no instant in milliseconds")
             except PoisonError as error:
                 work.give_up(error, record, (-1, -1), record.key or b"", None, self.topics.verdicts)
                 continue

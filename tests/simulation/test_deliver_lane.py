@@ -11,7 +11,7 @@ import pytest
 
 from connectors.outcome import Accepted, NotSent, Outcome, Push, Unknown
 from streams.lane.transaction import StepFailedError
-from streams.stages.delivery_rows import read_devices
+from streams.stages.delivery_rows import devices_key, read_devices
 from tests.simulation.deliver_world import GRACE_MS, NOW, SEND_WITHIN_MS, TOPICS, DeliverWorld, phone
 
 Scenario = Callable[[DeliverWorld], Awaitable[None]]
@@ -310,7 +310,7 @@ def test_an_address_that_is_gone_is_removed_unless_it_was_registered_since(
         world.connector.answers.append(NotSent("Unregistered", retry=False, gone_at_ms=NOW + 500))
         world.delivery("a")
         await world.until_state("a", "DEAD")
-        assert bool(read_devices(world.rows("directory")[b"u"])) is stays
+        assert bool(read_devices(world.rows("directory")[devices_key(b"u")])) is stays
 
     play(scenario)
 
@@ -436,7 +436,7 @@ def test_devices_of_another_user_are_refused(play: Callable[[Scenario], None]) -
 
     async def scenario(world: DeliverWorld) -> None:
         before = world.rows("directory")
-        world.append(TOPICS.devices, b"v", before[b"u"])
+        world.append(TOPICS.devices, b"v", before[devices_key(b"u")])
         await world.until_committed(TOPICS.devices)
         assert world.rows("directory") == before
         assert [letter["code"] for letter in world.read(TOPICS.dead_letters)] == ["KEY_MISMATCH"]
