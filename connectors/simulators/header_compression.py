@@ -62,7 +62,7 @@ class QuickDecoder(Decoder):
 class PlainEncoder(Encoder):
     """Writes each header as a literal that no table remembers: no state, nothing to search."""
 
-    def encode(self, headers: Iterable[tuple[bytes, bytes]], huffman: bool = True) -> bytes:  # type: ignore[override]
+    def encode(self, headers: Iterable[tuple[bytes, bytes]], huffman: bool = True) -> bytes:  # type: ignore[override] # pairs only
         # (the package's own signature takes more kinds of headers than h2 ever gives)
         """The block for `headers`, whose names are lower case."""
         if self.header_table.resized:

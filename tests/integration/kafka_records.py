@@ -24,7 +24,7 @@ async def create_topics(bootstrap: str, topics: Mapping[str, int], configs: Mapp
         await admin.create_topics(wanted)
         async with asyncio.timeout(WAIT_SECONDS_MAX):
             # Kafka gives no sign when they are there.
-            while not _are_there(await admin.describe_topics(list(topics))):  # noqa: ASYNC110
+            while not _are_there(await admin.describe_topics(list(topics))):  # noqa: ASYNC110 (Kafka sends no signal)
                 await asyncio.sleep(LOOK_SECONDS)
     finally:
         await admin.close()

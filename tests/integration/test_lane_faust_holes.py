@@ -153,7 +153,7 @@ def test_the_table_is_written_after_the_commit_and_not_before(kafka: str, prefix
             order.append("applied")
             apply(partition, changes, offset)
 
-        producer.commit_transaction, world.table.apply = commit_noted, apply_noted  # type: ignore[method-assign] # noted
+        producer.commit_transaction, world.table.apply = commit_noted, apply_noted  # type: ignore[method-assign] # spied on
         await transaction.commit(world.step(b"v", 1))
         assert order == ["committed", "applied"]
         assert world.table.applied == [({b"row": b"v"}, 0)]
