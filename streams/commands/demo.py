@@ -8,13 +8,17 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from connectors.embedded_kafka import EmbeddedKafka
+from connectors.embedded_kafka.jars import kafka_jars
+from connectors.embedded_kafka.ports import free_ports
 from streams.audit.auditor import AuditOptions
 from streams.commands.audit import run_audit, show_violations
 from streams.commands.terminal import fail, out, say
@@ -33,7 +37,7 @@ from streams.demo.workload import Plan
 from streams.settings import Settings, load_settings
 from streams.topics import ensure_topics
 
-SCHEDULE_SECONDS = 8.0
+SCHEDULE_SECONDS = 5.0
 AUDIT_WAIT_SECONDS = 20.0
 
 
@@ -55,58 +59,78 @@ def demo(
     try:
         with tempfile.TemporaryDirectory(prefix="ringonce-demo-") as name, stopped_at_the_end() as processes:
             directory = Path(name)
-            with _broker(directory) as bootstrap:
-                kept = _run(plan, bootstrap, directory, workers, seconds_max, processes)
+            # Whatever starts, starts while the rest does: this one writes its keys while Kafka comes up.
+            simulators = start(
+                "simulators", ["connectors.simulators", "--directory", f"{name}/simulators"], directory, {}
+            )
+            processes.append(simulators)
+            with _broker(directory) as broker:
+                kept = _run(plan, broker, directory, workers, seconds_max, processes)
                 if keep:
                     _keep(kept, directory)
-                # Workers leave while their broker is still there.
-                for process in reversed(processes):
-                    process.stop()
+                # Workers leave while their broker is still there, and all at once: none takes over from another.
+                for worker in processes[1:]:
+                    worker.ask_to_stop()
+                for worker in processes[1:]:
+                    worker.stop()
     except ProcessError as error:
         fail(str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where Kafka is, or will be; `wait` returns once it answers."""
+
+    bootstrap: str
+    wait: Callable[[], object]
+
+
 @contextlib.contextmanager
-def _broker(directory: Path) -> Iterator[str]:
+def _broker(directory: Path) -> Iterator[Broker]:
     configured = os.environ.get("RINGONCE_BOOTSTRAP")
     if configured:
         say(f"Kafka: {configured}, as configured")
-        yield configured
+        yield Broker(configured, lambda: None)
         return
-    started_at = time.monotonic()
     say("Kafka: starting one on this machine (the first time it is fetched, which takes a while) …")
-    with EmbeddedKafka(directory / "kafka") as kafka:
-        say(f"Kafka: {kafka.bootstrap}, {time.monotonic() - started_at:.0f} s")
-        yield kafka.bootstrap
+    kafka_jars()  # before anybody waits for the broker
+    port = free_ports(1)[0]
+    kafka = EmbeddedKafka(directory / "kafka", port=port)
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(kafka.start)
+        try:
+            yield Broker(f"127.0.0.1:{port}", starting.result)
+        finally:
+            pool.shutdown()  # it can be stopped only once it has started
+            kafka.stop()
 
 
 def _run(
-    plan: Plan, bootstrap: str, directory: Path, workers: int, seconds_max: float, processes: list[Process]
+    plan: Plan, broker: Broker, directory: Path, workers: int, seconds_max: float, processes: list[Process]
 ) -> dict[str, str]:
+    started_at = time.monotonic()
     # Several demos may share a configured cluster: each has topics of its own.
     unique = f"demo-{os.getpid()}-{int(time.time())}"
+    settings = load_settings(bootstrap=broker.bootstrap, app_id=unique, topic_prefix=f"{unique}.", data_dir=directory)
+    simulators = first_line(processes[0])
     environment = {
-        "RINGONCE_BOOTSTRAP": bootstrap,
+        "RINGONCE_BOOTSTRAP": broker.bootstrap,
         "RINGONCE_APP_ID": unique,
         "RINGONCE_TOPIC_PREFIX": f"{unique}.",
+        **provider_environment(simulators),
     }
-    settings = load_settings(bootstrap=bootstrap, app_id=unique, topic_prefix=f"{unique}.", data_dir=directory)
-    report = asyncio.run(ensure_topics(settings))
-    for difference in report.differences:
-        fail(difference)
-    say(f"topics: {len(report.created)} created, {settings.partitions} partitions each")
-    simulators_process = start(
-        "simulators", ["connectors.simulators", "--directory", str(directory / "simulators")], directory, {}
-    )
-    processes.append(simulators_process)
-    simulators = first_line(simulators_process)
-    environment.update(provider_environment(simulators))
     for number in range(1, workers + 1):
         own = {**environment, "RINGONCE_DATA_DIR": str(directory / f"worker-{number}"), "RINGONCE_WEB_PORT": "0"}
         processes.append(start(f"worker-{number}", ["streams", "worker"], directory, own))
+    broker.wait()
+    say(f"Kafka: {broker.bootstrap}, after {time.monotonic() - started_at:.0f} s")
+    report = asyncio.run(ensure_topics(settings))
+    for difference in report.differences:
+        fail(difference)
     for process in processes[1:]:
         wait_for_log(process, "ready:")
-    say(f"simulators of APNs, FCM and Web Push; {workers} workers, ready")
+    waited = time.monotonic() - started_at
+    say(f"simulators of APNs, FCM and Web Push; {workers} workers, ready after {waited:.0f} s")
     played = _play(settings, plan, simulators, seconds_max)
     _judge(settings, played, Path(simulators["log_file"]))
     return environment

@@ -35,10 +35,15 @@ class Process:
         """Return the end of its log."""
         return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
 
-    def stop(self) -> None:
-        """Tell it to stop, and end it when it does not."""
+    def ask_to_stop(self) -> None:
+        """Tell it to stop."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Tell it to stop, and end it when it does not."""
+        self.ask_to_stop()
+        if self.popen.poll() is None:
             try:
                 self.popen.wait(STOP_SECONDS_MAX)
             except subprocess.TimeoutExpired:
@@ -72,9 +77,9 @@ def first_line(process: Process) -> dict[str, Any]:
     return answer
 
 
-def wait_for_log(process: Process, text: str) -> None:
+def wait_for_log(process: Process, text: str, seconds_max: float = START_SECONDS_MAX) -> None:
     """Wait until its log says this. Raises ProcessError."""
-    give_up_at = time.monotonic() + START_SECONDS_MAX
+    give_up_at = time.monotonic() + seconds_max
     while text not in process.log_file.read_text(encoding="utf-8", errors="replace"):
         if process.popen.poll() is not None or time.monotonic() > give_up_at:
             raise ProcessError(f"{process.name} did not start:\n{process.last_lines()}")

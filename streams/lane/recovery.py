@@ -162,3 +162,9 @@ class LaneTableManager(TableManager):
         if self._recovery is None:
             self._recovery = FencedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return cast(FencedRecovery, self._recovery)
+
+    async def on_start(self) -> None:
+        """Start at once: Faust waits a second for tables that may still be added, and all of ours are there."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
