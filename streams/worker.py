@@ -33,6 +33,7 @@ from streams.web.views import install_views
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS_MAX = 30.0
+CANCEL_SECONDS_MAX = 5.0  # what has not ended by then ends with the process
 RESTARTS_MAX = 10  # in a row; then something is wrong that starting anew does not mend
 GOOD_RUN_SECONDS = 60.0  # after a run of this length the count begins anew
 BACKOFF_SECONDS_MAX = 15.0
@@ -122,14 +123,15 @@ async def _run_app(app: LaneApp, stop: asyncio.Event, options: WorkerOptions) ->
             raised = next((end.exception() for end in done if end.exception()), None)
             failure = app.failure or app.crash_reason or raised or RuntimeError("the worker stopped by itself")
     finally:
-        for task in (ready, *ends):
-            task.cancel()
-        await asyncio.wait([ready, *ends], timeout=STOP_SECONDS_MAX)
+        # The start may still be under way: stopping ends it well, cancelling it first would leave it half done.
         try:
             async with asyncio.timeout(STOP_SECONDS_MAX):
                 await app.stop()
         except Exception as error:  # stopping what has failed may fail; the process starts anew or ends
             logger.warning("while stopping: %r", error)
+        for task in (ready, *ends):
+            task.cancel()
+        await asyncio.wait([ready, *ends], timeout=CANCEL_SECONDS_MAX)
     return failure
 
 
