@@ -13,7 +13,7 @@ ALLOCATIONS = (50_000, 20, 100)  # a full step at a time, instead of 700 objects
 
 
 def collect_seldom() -> None:
-    """Call when the worker is set up. Measured: 8.1 of 45 µs for each suppressed event were the collector's.
+    """Call when the worker is set up. Measured in one run of 100,000 events: 8 of 41 µs of CPU were its own.
 
     Only the first call freezes: what a later rebalance leaves behind must be found.
     """
