@@ -25,9 +25,10 @@ from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.lane.table import LaneTable
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
+from streams.web.address import web_port
 from streams.web.views import install_views
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ GOOD_RUN_SECONDS = 60.0  # after a run of this length the count begins anew
 BACKOFF_SECONDS_MAX = 15.0
 OUTAGE_SECONDS_MAX = 3600.0  # a worker that ran before waits for its broker for this long
 RESTARTS_VARIABLE = "RINGONCE_WORKER_RESTARTS"
+WEB_PORT_VARIABLE = "RINGONCE_WORKER_WEB_PORT"
 CLOCK_OFFSET_VARIABLE = "RINGONCE_TEST_CLOCK_OFFSET_SECONDS"
 
 
@@ -55,9 +57,23 @@ class WorkerOptions:
     ready: Callable[[LaneApp], None] = lambda app: None
 
 
+def _at_the_same_port(settings: Settings) -> Settings:
+    """Return settings with the free port that was found before this process started anew, if it is still free."""
+    before = os.environ.get(WEB_PORT_VARIABLE)
+    if settings.web_port or before is None:
+        return settings
+    kept = settings.model_copy(update={"web_port": int(before)})
+    try:
+        web_port(kept)
+    except SettingsError:
+        return settings
+    return kept
+
+
 async def run_worker(settings: Settings, options: WorkerOptions) -> BaseException | None:
     """Run until told to stop (None) or until something fails (what it was)."""
     started_at = time.monotonic()
+    settings = _at_the_same_port(settings)
     restarted = RESTARTS_VARIABLE in os.environ
     wait_seconds = max(options.wait_seconds, OUTAGE_SECONDS_MAX) if restarted else options.wait_seconds
     # What is wrong with the settings is said at once, and not after a minute of waiting for Kafka.
@@ -76,6 +92,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
             wall_ms=_clock(),
         )
     )
+    os.environ[WEB_PORT_VARIABLE] = str(app.conf.web_port)
     routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

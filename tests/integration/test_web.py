@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -52,12 +53,27 @@ def get(url: str) -> httpx.Response:
 def until_status(url: str, status: int) -> httpx.Response:
     """Ask until the answer has this status. Raises TimeoutError."""
     give_up_at = time.monotonic() + SECONDS_MAX
+    last = "none"
     while time.monotonic() < give_up_at:
-        answer = get(url)
-        if answer.status_code == status:
-            return answer
+        try:
+            answer = get(url)
+        except httpx.TransportError as error:  # it starts anew
+            last = repr(error)
+        else:
+            if answer.status_code == status:
+                return answer
+            last = answer.text
         time.sleep(LOOK_SECONDS)
-    raise TimeoutError(f"{url}: no {status} within {SECONDS_MAX:.0f} s, the last answer was {answer.text}")
+    raise TimeoutError(f"{url}: no {status} within {SECONDS_MAX:.0f} s, the last answer was {last}")
+
+
+def until_accepted(url: str) -> None:
+    """Ask until the verdict on the holder of a slot is in, which may wait for company. Raises TimeoutError."""
+    give_up_at = time.monotonic() + SECONDS_MAX
+    while until_status(url, 200).json()["holders"][0]["phase"] != "ACCEPTED":
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"{url}: no verdict within {SECONDS_MAX:.0f} s")
+        time.sleep(LOOK_SECONDS)
 
 
 def raw(url: str, path: bytes, method: bytes = b"GET") -> tuple[int, dict[str, str], bytes]:
@@ -94,6 +110,7 @@ def test_a_slot_is_answered_the_same_by_both(two: tuple[System, str, str]) -> No
     """Whoever is asked shows the same holder; one of the two has forwarded."""
     _, *urls = two
     for user in HELD_USERS:
+        until_accepted(f"{urls[0]}/slots/{user}/{KIND}")
         one, other = (get(f"{url}/slots/{user}/{KIND}") for url in urls)
         assert one.status_code == other.status_code == 200, (one.text, other.text)
         assert one.json() == other.json()
@@ -291,10 +308,18 @@ def test_a_worker_that_was_frozen_does_not_speak_of_the_past(two: tuple[System, 
         running.statuses(lambda seen: all("ACCEPTED" in seen.states(f"later-{user}") for user in HELD_USERS))
     finally:
         frozen.popen.send_signal(signal.SIGCONT)
-    statuses = {get(f"{urls[0]}/slots/{user}/late_news").status_code for user in HELD_USERS}
-    assert statuses <= {200, 503}
+    assert statuses_of(f"{urls[0]}/slots/{user}/late_news" for user in HELD_USERS) <= {200, 503}
     until_status(f"{urls[0]}/health/ready", 200)
     until_taken_over(urls)
+
+
+def statuses_of(paths: Iterable[str]) -> set[int]:
+    """Return the statuses of the answers; a worker that starts anew gives none."""
+    found: set[int] = set()
+    for path in paths:
+        with contextlib.suppress(httpx.TransportError):
+            found.add(get(path).status_code)
+    return found
 
 
 def wait_until_owner_of_all(url: str, partitions: set[int]) -> None:
