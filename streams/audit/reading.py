@@ -17,6 +17,7 @@ from fastavro import schemaless_reader
 from schemas.codec import Codec
 from schemas.contracts import CONTRACTS
 from streams.audit.rows import PushRow
+from streams.kafka_consumer import stop_consumer
 
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 RECORDS_MAX = 20_000
@@ -65,8 +66,8 @@ class TopicReader:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._committed.stop()
-        await self._plain.stop()
+        await stop_consumer(self._committed)
+        await stop_consumer(self._plain)
 
     async def ends(self, topic: str, partitions: int) -> dict[int, int]:
         """Return the ends, what is in open transactions included: reading up to them waits for these."""

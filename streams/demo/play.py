@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 from schemas.codec import Codec
 from streams.demo.tally import Tally
 from streams.demo.workload import Message, Plan, addresses_needed, devices, events
+from streams.kafka_consumer import stop_consumer
 from streams.settings import Settings, kafka_client_options
 from streams.topics import TopicNames
 
@@ -163,4 +164,4 @@ async def _follow(
                     played.tally.add(codec.decode(record.value, ("Status",)).record)
             show(played, "playing")
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)

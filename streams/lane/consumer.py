@@ -21,6 +21,8 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.kafka_consumer import stop_consumer
+
 from .chunk import CHUNK_RECORDS_MAX, Chunk
 from .garbage import collect_seldom
 
@@ -67,6 +69,12 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             check_crcs=conf.broker_check_crcs,
             **cast("LaneApp", self.app).client_options,
         )
+
+    async def on_thread_stop(self) -> None:
+        """Stop the thread's method queue and the client, also in the middle of a rebalance."""
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()  # Faust's own would stop the client
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
 
     async def _fetch_records(
         self,

@@ -20,6 +20,8 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
+from streams.kafka_consumer import stop_consumer
+
 from .chunk import Chunk
 from .table import LaneTable
 
@@ -64,7 +66,7 @@ class ChangelogReplay:
         try:
             await self._replay(consumer, tables)
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     async def _replay(self, consumer: aiokafka.AIOKafkaConsumer, tables: Mapping[TP, LaneTable]) -> None:
         partitions = [TopicPartition(*tp) for tp in tables]

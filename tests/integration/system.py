@@ -27,6 +27,7 @@ from streams.demo.processes import (
     wait_for_log,
 )
 from streams.demo.workload import Plan, devices
+from streams.kafka_consumer import stop_consumer
 from streams.publish.messages import Message
 from streams.publish.publisher import Publisher
 from streams.settings import Settings, kafka_client_options, load_settings
@@ -104,7 +105,7 @@ class System:
         try:
             ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
         wanted = {tp.partition: end for tp, end in ends.items() if end}
         await wait_until_read(options, self.settings.app_id, topic, wanted)
 
@@ -142,7 +143,7 @@ class System:
                     for records in (await consumer.getmany(timeout_ms=200)).values():
                         seen.records += [codec.decode(record.value, ("Status",)).record for record in records]
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
         return seen
 
     def ended(self, count: int) -> Statuses:
