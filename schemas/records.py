@@ -30,6 +30,15 @@ SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
 DevicePhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
 Provider = Literal["APNS", "FCM", "WEBPUSH"]
+ScheduleOutcome = Literal[
+    "CANCELLED",
+    "MOVED",
+    "ALREADY_RELEASED",
+    "ALREADY_CANCELLED",
+    "ALREADY_EXPIRED",
+    "WOULD_EXPIRE",
+    "UNKNOWN_ID",
+]
 
 FINAL_STATES: Final[frozenset[State]] = frozenset(
     (
@@ -97,6 +106,62 @@ class Retry(TypedDict):
 
     due_at: int
     delivery: Delivery
+
+
+class Cancel(TypedDict):
+    """On `scheduled`: do not release this notification."""
+
+    notification_id: str
+    user_id: str
+    type: str
+    request_id: str
+    requested_by: str
+    requested_at: int
+
+
+class Move(TypedDict):
+    """On `scheduled`: release this notification at another time."""
+
+    notification_id: str
+    user_id: str
+    type: str
+    request_id: str
+    requested_by: str
+    requested_at: int
+    due_at: int
+
+
+class ScheduleAnswer(TypedDict):
+    """What became of a Cancel or a Move, on `answers`."""
+
+    request_id: str
+    notification_id: str
+    user_id: str
+    type: str
+    outcome: ScheduleOutcome
+    at: int
+    due_at_before: NotRequired[int | None]
+    due_at_after: NotRequired[int | None]
+    ended_at: NotRequired[int | None]
+    holds_until: NotRequired[int | None]
+
+
+class ScheduleLedger(TypedDict):
+    """State of schedule: what a partition has counted since it began, and where its rows begin."""
+
+    at: int
+    scheduled: int
+    released: int
+    cancelled: int
+    expired: int
+    pending: int
+    moved: int
+    duplicates: int
+    retries_taken: int
+    retries_released: int
+    retries_pending: int
+    deferrals_front: bytes
+    retries_front: bytes
 
 
 class Verdict(TypedDict):

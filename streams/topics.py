@@ -16,7 +16,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from streams.settings import Settings, kafka_client_options
 
-DAY_MS: Final = 86_400_000
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 RECORD_BYTES_MAX: Final = 1_048_588  # Kafka's own default, said aloud: gateways and producers refuse by it.
 VISIBLE_SECONDS_MAX: Final = 30.0  # After this, a topic that was created and cannot be seen is an error.
 
@@ -67,7 +68,10 @@ STREAMS: Final = (
     ),
     TopicSpec("due", "Scheduled notifications whose time has come, from schedule to suppress; key user_id:type."),
     TopicSpec("verdicts", "What became of the holder of a slot, from deliver to suppress; key user_id:type."),
-    TopicSpec("scheduled", "To be released later, from suppress and deliver to schedule; key user_id:type."),
+    TopicSpec(
+        "scheduled", "To be released later, from suppress and deliver, or cancelled, or moved; key user_id:type."
+    ),
+    TopicSpec("answers", "What became of each cancel and each move; key user_id:type.", retention_ms=HOUR_MS),
     TopicSpec("outbox", "Admitted notifications, from suppress and schedule to deliver; key user_id."),
     TopicSpec("statuses", "Every change of state, for anyone; key user_id:type."),
     TopicSpec("dead-letters", "Records that could not be worked on, with the reason.", retention_ms=30 * DAY_MS),
@@ -96,6 +100,7 @@ class TopicNames:
     due: str
     verdicts: str
     scheduled: str
+    answers: str
     outbox: str
     statuses: str
     dead_letters: str
