@@ -17,7 +17,7 @@ import rocksdict
 
 from streams.lane.table import LaneTable
 from streams.policies.suppression import Seen
-from streams.stages.blocks import BLOCK_PREFIX, BLOCKS_END, Block, read_block
+from streams.stages.blocks import BLOCK_PREFIX, BLOCKS_END, DIGEST_BYTES, ENTRY_BYTES, Block, read_block
 
 PLACE_PREFIX = b"s"
 ID_PREFIX = b"i"
@@ -69,10 +69,13 @@ class SlotsTable(LaneTable):
             if key.startswith(BLOCK_PREFIX):
                 blocks[key] = value
                 block = read_block(value)
-                at = block.at.to_bytes(8, "big")
-                for digest, mark in block.digests():
-                    ids[id_key(digest)] = row = at + mark
-                    batch.put(id_key(digest), row)
+                at, seen = block.at.to_bytes(8, "big"), block.ids
+                put = batch.put
+                for start in range(0, len(seen), ENTRY_BYTES):  # once for each event: no generator, no call
+                    middle = start + DIGEST_BYTES
+                    row_key, row = ID_PREFIX + seen[start:middle], at + seen[middle : start + ENTRY_BYTES]
+                    put(row_key, row)
+                    ids[row_key] = row
 
     @staticmethod
     def _fold(store: rocksdict.Rdict, batch: rocksdict.WriteBatch, block: Block, fresh: dict[bytes, bytes]) -> None:

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.bench_suppress [--events 300000] [--partitions 4] [--runs 3] [--json FILE]
 
-`ringonce` is the product's suppress stage, `plain loop` a good hand-written program (plain_loop.py), `faust tutorial`
-Faust as its documentation writes it (faust_tutorial.py), on a tenth of the events. All work on the embedded broker, in
+`ringonce` is the product's suppress stage, `plain loop` a good hand-written program on aiokafka, fastavro and rocksdict
+(plain_loop.py), `plain loop, our codec` the same with the codec of ringonce, `faust tutorial` Faust as its
+documentation writes it (faust_tutorial.py), on a tenth of the events. All work on the embedded broker, in
 a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events
 become readable. The time ends when the last offset is committed; for the tutorial, which commits every 2.8 s, already
 when its last status is on the topic. The runs are interleaved, so that a busy minute of the machine strikes all.
@@ -55,6 +56,7 @@ class Implementation:
 IMPLEMENTATIONS: Final = (
     Implementation("ringonce", "tests.suppress_worker", "commit"),
     Implementation("plain loop", "tests.benchmarks.plain_loop", "commit"),
+    Implementation("plain loop, our codec", "tests.benchmarks.plain_loop_our_codec", "commit"),
     Implementation("faust tutorial", "tests.benchmarks.faust_tutorial", "status", 0.1),
 )
 
@@ -187,7 +189,7 @@ async def bench(bootstrap: str, events: int, partitions: int, runs: int, only: l
             run = await measure(implementation, bootstrap, workloads[implementation])
             found.append(run)
             print(
-                f"run {number + 1}  {run.implementation:15} {run.events_per_second:8,}/s {run.cpu_us_per_event:7.2f} us"
+                f"run {number + 1}  {run.implementation:21} {run.events_per_second:8,}/s {run.cpu_us_per_event:7.2f} us"
                 f" {run.rss_megabytes_max:6.0f} MB  exact",
                 file=sys.stderr,
                 flush=True,

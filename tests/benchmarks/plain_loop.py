@@ -1,9 +1,11 @@
-"""What a good engineer writes without ringonce: aiokafka, RocksDB, one transaction for each batch, in one file.
+"""What a good engineer writes without ringonce: aiokafka, fastavro, RocksDB, one transaction for each batch.
 
-It does the work of the suppress stage on sound records: the same codec, the same policy, an id memory of 24 h, outbox,
+It does the work of the suppress stage on sound records: the same contracts and policy, an id memory of 24 h, outbox,
 one status for each event, slots and ids in a changelog, offsets in the transaction, RocksDB after the commit. It has
 one transactional producer and one task for each partition, so that the partitions' commits overlap. It leaves out what
 takes the time to get right: recovery, standby, poison, routing, schedules, verdicts, sweeping, views.
+
+plain_loop_our_codec.py is the same loop with our codec, which he would not have: it shows what the lane itself costs.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from schemas.keys import partition_of
-from schemas.notification import Head, StatusWriter, read_heads, read_slot, write_delivery, write_slot
 from streams.app import slot_policies
 from streams.lane.lane import wall_ms
 from streams.policies.identity import seen_digest
@@ -32,6 +33,7 @@ from streams.policies.suppression import Admit, Place, Suppress, decide
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames
 from streams.types_file import NotificationTypes
+from tests.benchmarks.plain_codec import FASTAVRO, LoopCodec
 
 BATCH_RECORDS_MAX = 4_000
 BATCH_BYTES = 512 * 1024
@@ -44,8 +46,9 @@ Record = tuple[bytes | None, bytes]
 class PartitionLoop:
     """Suppression of one partition."""
 
-    def __init__(self, settings: Settings, partition: int) -> None:
+    def __init__(self, settings: Settings, partition: int, codec: LoopCodec) -> None:
         self.partition = partition
+        self.codec = codec
         self.partitions = settings.partitions
         self.group = settings.app_id
         names = TopicNames.of(settings)
@@ -75,63 +78,40 @@ class PartitionLoop:
 
     async def step(self, records: Sequence[Any]) -> None:
         """Decide on a batch, commit it, and then write the local store."""
-        now, partition = wall_ms(), self.partition
-        heads = read_heads([record.value for record in records], [record.key for record in records])
+        now, partition, codec = wall_ms(), self.partition, self.codec
+        events = codec.events(records)
         digests = [
-            seen_digest(record.key, head.notification_id)
-            for record, head in zip(records, heads, strict=True)
-            if isinstance(head, Head)
+            seen_digest(record.key, event.notification_id) for record, event in zip(records, events, strict=True)
         ]
         wanted = [b"i" + digest for digest in digests] + [b"s" + record.key for record in records]
         rows = cast("list[bytes | None]", self.store.get(wanted))
         places: dict[bytes, Place | None] = {}
         seen: dict[bytes, bytes] = {}
         changed: dict[bytes, bytes] = {}
-        writer = StatusWriter("suppress", now, partition)
         statuses: list[Record] = []
         outbox: dict[int, list[Record]] = {}
         seen_now = now.to_bytes(8, "big")
-        for index, (record, head) in enumerate(zip(records, heads, strict=True)):
-            assert isinstance(head, Head)
+        for index, (record, event) in enumerate(zip(records, events, strict=True)):
             slot, digest, mark, row = record.key, digests[index], rows[index], rows[len(records) + index]
+            notification_id = event.notification_id
             policy = self.policy_of(slot)
             assert policy is not None
             remembered = digest in seen or (mark is not None and int.from_bytes(mark, "big") > now - SEEN_MS)
             if slot not in places:
-                places[slot] = None if row is None else Place._make(read_slot(row))
-            decision = decide(
-                head.notification_id,
-                head.send_at,
-                head.expires_at,
-                (places[slot],),
-                "FINAL" if remembered else None,
-                now,
-                policy,
-            )
+                places[slot] = None if row is None else Place._make(codec.read_slot(row))
+            held, known = (places[slot],), "FINAL" if remembered else None
+            decision = decide(notification_id, event.send_at, event.expires_at, held, known, now, policy)  # type: ignore[arg-type] # FINAL is one of them
+            state, reason, by, until = "DUPLICATE", b"seen before", None, None
             if isinstance(decision, Suppress):
-                status = writer.write(
-                    head.notification_id,
-                    slot,
-                    "SUPPRESSED",
-                    b"the slot is held",
-                    record.offset,
-                    0,
-                    decision.by,
-                    decision.until,
-                )
+                state, reason, by, until = "SUPPRESSED", b"the slot is held", decision.by, decision.until
             elif isinstance(decision, Admit):
                 place = places[slot] = decision.place
-                changed[slot] = write_slot(*place)
+                changed[slot] = codec.write_slot(*place)
                 user = slot.rpartition(b":")[0]
-                value = write_delivery(
-                    now, place.send_by, 1, (), partition, record.offset, record.value[head.body_start :]
-                )
+                value = codec.delivery(event.notification, now, place.send_by, partition, record.offset)
                 outbox.setdefault(partition_of(user, self.partitions), []).append((user, value))
-                status = writer.write(
-                    head.notification_id, slot, "ADMITTED", b"the window is free", record.offset, 0, None, place.send_by
-                )
-            else:
-                status = writer.write(head.notification_id, slot, "DUPLICATE", b"seen before", record.offset)
+                state, reason, until = "ADMITTED", b"the window is free", place.send_by
+            status = codec.status(now, partition, notification_id, slot, state, reason, record.offset, by, until)
             seen[digest] = seen_now
             statuses.append((slot, status))
         # All ids of the batch in one changelog record: that is what ringonce does, too.
@@ -170,11 +150,11 @@ class PartitionLoop:
         return futures
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, codec: LoopCodec) -> None:
     """Consume all partitions until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    loops = [PartitionLoop(settings, partition) for partition in range(settings.partitions)]
+    loops = [PartitionLoop(settings, partition, codec) for partition in range(settings.partitions)]
     for loop in loops:
         await loop.producer.start()
     consumer: Any = AIOKafkaConsumer(
@@ -207,4 +187,4 @@ async def run(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(run(load_settings(**json.loads(sys.argv[1]))))
+    uvloop.run(run(load_settings(**json.loads(sys.argv[1])), FASTAVRO))
