@@ -21,6 +21,7 @@ from connectors.embedded_kafka.jars import kafka_jars
 from connectors.embedded_kafka.java import run_java, spawn_java
 from connectors.embedded_kafka.metadata_probe import ready_cluster_id
 from connectors.embedded_kafka.ports import free_ports, is_free
+from connectors.embedded_kafka.security import PROTOCOLS, Protocol, Security
 
 START_SECONDS_MAX = 90.0  # 2 to 5 s on an idle machine; a busy one with two cores may need ten times that.
 STOP_SECONDS_MAX = 20.0  # A clean stop takes half a second; past this it hangs.
@@ -42,7 +43,7 @@ class EmbeddedKafka:
     free one. `fast_start`: compile with the first tier only, which starts in two thirds of the time and costs some
     throughput: for tests, not for benchmarks. `outlive_parent`: go on when this process ends. `advertised_ports`: for
     each, the broker has one more listener that sends its clients to that port of 127.0.0.1, where a proxy of the
-    caller's stands before it; see `listener`.
+    caller's stands before it; see `listener`. `security`: it has listeners with TLS and SASL too; see `secured`.
 
     The data and the port outlive `kill` and `restart`, not `stop`. Not for use by several threads at once.
     """
@@ -57,6 +58,7 @@ class EmbeddedKafka:
         outlive_parent: bool = False,
         fast_start: bool = False,
         advertised_ports: Sequence[int] = (),
+        security: Security | None = None,
     ) -> None:
         self._kept_directory = directory
         self._directory: Path | None = None
@@ -67,6 +69,7 @@ class EmbeddedKafka:
         self._outlive_parent = outlive_parent
         self._fast_start = fast_start
         self._advertised_ports = tuple(advertised_ports)
+        self._security = security
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_pid = os.getpid()
 
@@ -80,6 +83,12 @@ class EmbeddedKafka:
     def listener(self, number: int) -> tuple[str, int]:
         """Where the listener for the advertised port of this number really is: what its proxy connects to."""
         return "127.0.0.1", self._ports[2 + number]
+
+    def secured(self, protocol: Protocol) -> str:
+        """The address for clients of the listener with this protocol, `127.0.0.1:port`."""
+        if self._security is None or not self._ports:
+            raise EmbeddedKafkaError("the broker has no secured listeners before it is started with some")
+        return f"127.0.0.1:{self._ports[PROTOCOLS.index(protocol) - len(PROTOCOLS)]}"
 
     @property
     def log_file(self) -> Path:
@@ -166,17 +175,18 @@ class EmbeddedKafka:
         """Keep the ports of an earlier start: clients know them."""
         if self._ports:
             return
+        further = 1 + len(self._advertised_ports) + (len(PROTOCOLS) if self._security else 0)
         if self._wanted_port is None:
-            self._ports = free_ports(2 + len(self._advertised_ports))
+            self._ports = free_ports(1 + further)
         elif is_free(self._wanted_port):
-            self._ports = [self._wanted_port, *free_ports(1 + len(self._advertised_ports))]
+            self._ports = [self._wanted_port, *free_ports(further)]
         else:
             raise EmbeddedKafkaError(f"port {self._wanted_port} on 127.0.0.1 is in use by another program")
 
     def _start_once(self, directory: Path, classpath: str) -> bool:
         """False: another program took a port between choosing and listening, and others may be tried."""
         properties = directory / "server.properties"
-        properties.write_text(self._properties(directory / "data"), encoding="utf-8")
+        properties.write_text(self._properties(directory), encoding="utf-8")
         log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
         cluster_id = self._format(directory, properties, classpath)
         heap = f"-Xmx{self._heap_megabytes}m"
@@ -208,23 +218,27 @@ class EmbeddedKafka:
             time.sleep(0.05)
         raise EmbeddedKafkaError(f"Kafka did not answer within {START_SECONDS_MAX:.0f} s:\n{self.log_end(log_start)}")
 
-    def _properties(self, data: Path) -> str:
+    def _properties(self, directory: Path) -> str:
         template = files("connectors.embedded_kafka").joinpath("server.properties.in").read_text(encoding="utf-8")
-        port, controller_port, *proxied = self._ports
-        names = [f"PROXIED{number}" for number in range(len(proxied))]
-        listeners = "".join(f",{name}://127.0.0.1:{port}" for name, port in zip(names, proxied, strict=True))
-        advertised = "".join(
-            f",{name}://127.0.0.1:{port}" for name, port in zip(names, self._advertised_ports, strict=True)
-        )
-        return (
-            template.replace("@LISTENERS@", listeners)
-            .replace("@ADVERTISED@", advertised)
-            .replace("@PROTOCOLS@", "".join(f",{name}:PLAINTEXT" for name in names))
+        port, controller_port, *others = self._ports
+        proxied, secured = others[: len(self._advertised_ports)], others[len(self._advertised_ports) :]
+        # Each further listener: its name, its protocol, where it listens, and where it sends its clients.
+        further = [
+            (f"PROXIED{number}", "PLAINTEXT", port, advertised)
+            for number, (port, advertised) in enumerate(zip(proxied, self._advertised_ports, strict=True))
+        ]
+        further += [(protocol, protocol, port, port) for protocol, port in zip(PROTOCOLS, secured, strict=False)]
+        security = self._security.write_properties(directory) if self._security else {}
+        text = (
+            template.replace("@LISTENERS@", "".join(f",{name}://127.0.0.1:{port}" for name, _, port, _ in further))
+            .replace("@ADVERTISED@", "".join(f",{name}://127.0.0.1:{port}" for name, _, _, port in further))
+            .replace("@PROTOCOLS@", "".join(f",{name}:{protocol}" for name, protocol, _, _ in further))
             .replace("@PORT@", str(port))
             .replace("@CONTROLLER_PORT@", str(controller_port))
             .replace("@PARTITIONS@", str(self._partitions))
-            .replace("@DATA@", str(data.absolute()))
+            .replace("@DATA@", str((directory / "data").absolute()))
         )
+        return text + "".join(f"{name}={value}\n" for name, value in security.items())
 
     def _format(self, directory: Path, properties: Path, classpath: str) -> str:
         """Give new data a cluster id; return the id that the data has."""
@@ -234,6 +248,7 @@ class EmbeddedKafka:
             # The first compiler tier and the serial collector: the tool lives for a second.
             fast = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_QUIET, "-cp", classpath]
             arguments = [*fast, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+            arguments += self._security.format_arguments() if self._security else []
             if run_java(arguments, self.log_file, START_SECONDS_MAX) != 0:
                 raise EmbeddedKafkaError(f"Kafka could not lay out {directory}:\n{self.log_end()}")
         for line in meta.read_text(encoding="utf-8").splitlines():

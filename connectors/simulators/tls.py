@@ -1,4 +1,4 @@
-"""A throw-away certificate authority and one server certificate for the loopback, so that TLS is the real thing."""
+"""A throw-away certificate authority with a server's and a client's certificate, so that TLS is the real thing."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 LIFETIME = datetime.timedelta(days=30)
 # Two machines or containers that share the files may disagree by minutes.
 CLOCK_SKEW = datetime.timedelta(hours=1)
+FILE_NAMES = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")
+LOOPBACK_NAMES: tuple[x509.GeneralName, ...] = (
+    x509.DNSName("localhost"),
+    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    x509.IPAddress(ipaddress.ip_address("::1")),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Paths of PEM files: what clients trust, and what the server shows and signs with."""
+    """Paths of PEM files: whom both sides trust, what the server shows and signs with, and the same for a client."""
 
     ca_file: Path
     cert_file: Path
     key_file: Path
+    client_cert_file: Path
+    client_key_file: Path
 
 
 def make_authority(directory: Path) -> Authority:
-    """Write a new CA certificate, and a server certificate that it signed for `localhost`, 127.0.0.1 and ::1.
+    """Write a new CA certificate, and what it signed: a server's for `localhost`, 127.0.0.1 and ::1, and a client's.
 
-    The CA's own key is never written. The server's key file is readable by its owner only.
+    The CA's own key is never written. The other keys are readable by their owner only.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    authority = Authority(directory / "ca.pem", directory / "server.pem", directory / "server.key")
+    authority = Authority(*(directory / name for name in FILE_NAMES))
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    server_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "provider simulators: throw-away authority")])
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "throw-away authority")])
     ca_certificate = (
         _builder(ca_name, ca_name, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -44,24 +51,24 @@ def make_authority(directory: Path) -> Authority:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.IPAddress(ipaddress.ip_address("::1")),
-    ]
-    server_certificate = (
-        _builder(server_name, ca_name, server_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
     authority.ca_file.write_bytes(ca_certificate.public_bytes(serialization.Encoding.PEM))
-    authority.cert_file.write_bytes(server_certificate.public_bytes(serialization.Encoding.PEM))
-    write_private_key(authority.key_file, server_key)
+
+    def issue(name: str, usage: x509.ObjectIdentifier, cert_file: Path, key_file: Path) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), ca_name, key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(sign_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(LOOPBACK_NAMES), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+            .sign(ca_key, hashes.SHA256())
+        )
+        cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        write_private_key(key_file, key)
+
+    issue("localhost", ExtendedKeyUsageOID.SERVER_AUTH, authority.cert_file, authority.key_file)
+    issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, authority.client_cert_file, authority.client_key_file)
     return authority
 
 

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
+from aiokafka.errors import KafkaError
 
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, say
 from streams.lane.app import LaneApp
@@ -33,13 +34,16 @@ def worker(
     started_at = time.monotonic()
 
     def ready(app: LaneApp) -> None:
-        say(f"ready: {app.lanes.describe()}; web {app.conf.canonical_url}")
+        recovered = "nothing to recover" if app.replay is None else app.replay.describe()
+        say(f"ready: {app.lanes.describe()}; {recovered}; web {app.conf.canonical_url}")
 
     options = WorkerOptions(wait_seconds, say, ready)
     try:
         failure = _run(run_worker(settings, options))
     except TopicsError as error:
         fail(str(error), 2)
+    except KafkaError as error:
+        fail(f"Kafka at {settings.bootstrap} refuses: {error}")
     if failure is not None:
         restart_in_place(failure, started_at)
         fail(f"too many failures in a row, the last one: {failure!r}")

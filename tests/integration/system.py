@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +133,7 @@ class System:
         """As `statuses`."""
         codec, seen = Codec(), Statuses()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+            **kafka_client_options(self.settings), isolation_level="read_committed", auto_offset_reset="earliest"
         )
         await consumer.start()
         try:
@@ -164,9 +164,14 @@ def end_by_force(worker: Process) -> None:
 
 
 @contextmanager
-def system(kafka: str, prefix: str, directory: Path) -> Iterator[System]:
-    """Start the simulators, create the topics and register a device for each of `user-000000` … ; no worker yet."""
+def system(kafka: str, prefix: str, directory: Path, security: Mapping[str, str] | None = None) -> Iterator[System]:
+    """Start the simulators, create the topics and register a device for each of `user-000000` … ; no worker yet.
+
+    `security`: further settings for Kafka, by their names without `RINGONCE_`.
+    """
+    security = security or {}
     own = {
+        **{f"RINGONCE_{name}": value for name, value in security.items()},
         "RINGONCE_BOOTSTRAP": kafka,
         "RINGONCE_TOPIC_PREFIX": prefix,
         "RINGONCE_APP_ID": f"{prefix}app",
@@ -175,7 +180,10 @@ def system(kafka: str, prefix: str, directory: Path) -> Iterator[System]:
         "RINGONCE_HEARTBEAT_SECONDS": "0.5",
         "RINGONCE_WEB_PORT": "0",
     }
-    settings = load_settings(bootstrap=kafka, topic_prefix=prefix, app_id=f"{prefix}app", partitions=PARTITIONS)
+    secured = {name.lower(): value for name, value in security.items()}
+    settings = load_settings(
+        bootstrap=kafka, topic_prefix=prefix, app_id=f"{prefix}app", partitions=PARTITIONS, **secured
+    )
     with stopped_at_the_end() as processes:
         simulators = start(
             "simulators", ["connectors.simulators", "--directory", str(directory / "simulators")], directory, {}
