@@ -2,8 +2,9 @@
 
     python -m tests.suppress_worker '{"bootstrap": "127.0.0.1:9092", "app_id": "…", "data_dir": "…"}'
 
-The argument holds settings by their names. It prints `ready` when all partitions are assigned and recovered, works
-until SIGTERM, and ends with code 1 when the worker crashed.
+The argument holds settings by their names. It prints `recovered <partitions> <changelog records> <seconds>` after each
+recovery, `standby <partition> <position>` as it follows a changelog of another worker, and `ready` when all partitions
+are assigned and recovered. It works until SIGTERM, and ends with code 1 when it crashed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import json
 import logging
 import signal
 import sys
+from typing import cast
 
 import uvloop
 
 from streams.app import AppParts, create_app
 from streams.lane.app import LaneApp
+from streams.lane.recovery import ChangelogReplay
+from streams.lane.table import LaneTable
 from streams.settings import Settings, load_settings
 from streams.types_file import NotificationTypes
 
@@ -34,7 +38,18 @@ async def run(settings: Settings) -> int:
     app.finalize()
     await app.start()
     said = False
+    recovery: ChangelogReplay | None = None
+    standby: dict[int, int] = {}
     while not stop.is_set() and app.failure is None:
+        if app.replay is not recovery and app.lanes.opened.is_set():
+            recovery = app.replay
+            partitions = len(app.lanes.lanes("suppress"))
+            if recovery is not None:
+                print(f"recovered {partitions} {recovery.replayed} {recovery.seconds:.3f}", flush=True)
+        for partition, position in _followed(app).items():
+            if standby.get(partition) != position:
+                print(f"standby {partition} {position}", flush=True)
+                standby[partition] = position
         if not said and _is_ready(app, settings.partitions):
             print("ready", flush=True)
             said = True
@@ -49,6 +64,13 @@ async def run(settings: Settings) -> int:
 
 def _is_ready(app: LaneApp, partitions: int) -> bool:
     return len(app.lanes.lanes("suppress")) == partitions
+
+
+def _followed(app: LaneApp) -> dict[int, int]:
+    table = cast(LaneTable, app.tables["slots"])
+    if not app.lanes.opened.is_set():
+        return {}
+    return {tp.partition: table.changelog_position(tp.partition) for tp in app.assignor.assigned_standbys()}
 
 
 def main() -> None:

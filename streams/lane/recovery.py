@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -49,11 +50,13 @@ class ChangelogReplay:
         self._consumer_options = dict(consumer_options)
         self.replayed = 0
         self.remaining = 0
+        self.seconds = 0.0
 
     async def run(self, tables: Mapping[TP, LaneTable]) -> None:
         """Replay every table partition from its persisted offset up to the end that the broker gives now."""
         if not tables:
             return
+        started_at = time.monotonic()
         consumer = aiokafka.AIOKafkaConsumer(
             isolation_level="read_committed",
             enable_auto_commit=False,
@@ -67,6 +70,14 @@ class ChangelogReplay:
             await self._replay(consumer, tables)
         finally:
             await stop_consumer(consumer)
+        self.seconds = time.monotonic() - started_at
+        logger.info("recovery: %d changelog records applied in %.1f s", self.replayed, self.seconds)
+
+    def describe(self) -> str:
+        """Return how it goes, or how it went, for people."""
+        if self.remaining:
+            return f"{self.replayed:,} changelog records applied, {self.remaining:,} to go"
+        return f"{self.replayed:,} changelog records applied in {self.seconds:.1f} s"
 
     async def _replay(self, consumer: aiokafka.AIOKafkaConsumer, tables: Mapping[TP, LaneTable]) -> None:
         partitions = [TopicPartition(*tp) for tp in tables]
@@ -100,7 +111,7 @@ class ChangelogReplay:
                 raise ReplayStalledError(f"nothing read for {REPLAY_SILENCE_SECONDS_MAX} s, {self.remaining} to go")
             if loop.time() - reported_at > PROGRESS_SECONDS:
                 reported_at = loop.time()
-                logger.warning("recovery: %d changelog records applied, %d to go", self.replayed, self.remaining)
+                logger.warning("recovery: %s", self.describe())
 
     @staticmethod
     def _start(tp: TP, table: LaneTable, first: int, end: int) -> int:

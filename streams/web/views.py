@@ -40,7 +40,8 @@ def install_views(app: LaneApp, slots: LaneTable, types: NotificationTypes) -> R
     async def ready(view: View, request: Request) -> Response:
         """200 once the partitions are recovered and worked on; 503 before, and while they move."""
         if not routing.settled:
-            return _faust(problem(503, "partitions are being assigned or recovered"))
+            progress = f": {app.replay.describe()}" if app.replay is not None and app.replay.remaining else ""
+            return _faust(problem(503, f"partitions are being assigned or recovered{progress}"))
         return view.json(
             {"ready": True, "partitions": {name: sorted(app.lanes.lanes(name)) for name in app.lanes.stages}}
         )

@@ -52,6 +52,11 @@ async def _committed(admin: Any, group: str, topic: str, wanted: Mapping[int, in
     return sum(max(0, min(done.get(partition, 0), end)) for partition, end in wanted.items())
 
 
+async def committed_by_then(options: Mapping[str, Any], topic: str, workload: Workload) -> None:
+    """Wait until all events are committed."""
+    await _until_committed(options, topic, ends(workload), 1.0)
+
+
 async def _kill_and_finish(options: Mapping[str, Any], workload: Workload, keep_disk: bool) -> int:
     """Kill the worker between its first and its last commit, start another, wait for the end.
 
