@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from struct import Struct
 from struct import error as StructError  # noqa: N812 (its own name says nothing)
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from schemas.codec import Codec
 from schemas.contracts import CONTRACTS
 from schemas.keys import check_key, check_notification_id, check_type, check_user_id
+from schemas.local_times import read_local_time
 from schemas.poison import PoisonError
 from schemas.structure import read_varint
 from schemas.varint import UnusualError, read_instant
@@ -28,16 +30,25 @@ PLAIN_CODEC: Final = Codec()
 _HEADER: Final = CONTRACTS["Notification"].header
 _NOTIFICATION: Final = ("Notification",)
 
-# An instant of our days has six bytes, five of them with the high bit set; then usually two nulls. One comparison.
-_EIGHT_BYTES: Final = Struct(">Q").unpack_from
-_INSTANT_MASK: Final = 0x80_80_80_80_80_80_FF_FF
-_INSTANT_AND_TWO_NULLS: Final = 0x80_80_80_80_80_00_00_00
-# Any created_at, then send_at and expires_at with their union branches. Nine bytes hold 63 bits, so none can overflow;
-# a tenth is legal and left to the complete path.
+# An instant of our days has six bytes, five of them with the high bit set; then usually four nulls.
+_TEN_BYTES: Final = Struct(">HQ").unpack_from
+_FIRST_MASK: Final = 0x80_80
+_REST_MASK: Final = 0x80_80_80_80_FF_FF_FF_FF
+_REST_AND_FOUR_NULLS: Final = 0x80_80_80_00_00_00_00_00
+# Any created_at, then send_at and expires_at with their union branches, and no local time. Nine bytes hold 63 bits, so
+# none can overflow; a tenth is legal and left to the complete path, as local times are.
 _INSTANTS: Final = re.compile(
     rb"[\x80-\xff]{0,8}[\x00-\x7f](?:\x00|\x02([\x80-\xff]{0,8}[\x00-\x7f]))(?:\x00|\x02([\x80-\xff]{0,8}[\x00-\x7f]))"
+    rb"\x00\x00"
 )
 _TYPES_MAX: Final = 10_000  # Types come from a settings file; what exceeds this is a mistake, not a reason to grow.
+
+
+class LocalTime(NamedTuple):
+    """`send_at_local` as the clock of a place shows it, and `time_zone`, as the producer named it."""
+
+    at: datetime | None
+    zone: str | None
 
 
 class Head(NamedTuple):
@@ -45,13 +56,15 @@ class Head(NamedTuple):
 
     `notification_id` in UTF-8, `send_at` and `expires_at` in milliseconds since the epoch, and where the body of the
     notification starts in the value: it goes on to the end, and can be embedded as it is. RE_ENCODE: it cannot, ask
-    `current_body`.
+    `current_body`. `local`: None where neither a local time nor a zone is given; whether there is such a zone is not
+    known here.
     """
 
     notification_id: bytes
     send_at: int | None
     expires_at: int | None
     body_start: int
+    local: LocalTime | None = None
 
 
 _types: Final[set[bytes]] = set()
@@ -114,8 +127,9 @@ def read_usual(value: bytes, key: bytes, start: int) -> Head | None:
         if not key.isascii():
             str(key, "utf-8")
 
-        if _EIGHT_BYTES(value, instants_at)[0] & _INSTANT_MASK == _INSTANT_AND_TWO_NULLS:
-            tail = value[instants_at + 8 :]
+        first, rest = _TEN_BYTES(value, instants_at)
+        if rest & _REST_MASK == _REST_AND_FOUR_NULLS and first & _FIRST_MASK == _FIRST_MASK:
+            tail = value[instants_at + 10 :]
         else:
             instants = _INSTANTS.match(value, instants_at)
             if instants is None:
@@ -153,7 +167,7 @@ def read_usual(value: bytes, key: bytes, start: int) -> Head | None:
             return None
     except (IndexError, StructError, UnicodeDecodeError):
         return None
-    return _new(Head, (notification_id, send_at, expires_at, start))
+    return _new(Head, (notification_id, send_at, expires_at, start, None))
 
 
 def _ends_well(tail: bytes) -> bool:
@@ -228,7 +242,8 @@ def _read_completely(value: bytes | None, key: bytes | None, codec: Codec) -> He
 
 
 def checked_head(notification: Mapping[str, Any], key: bytes | None, body_start: int) -> Head:
-    """The head of a decoded notification. Raises PoisonError for ids that cannot be and a key that is not its."""
+    """The head of a decoded notification. Raises PoisonError for ids and local times that cannot be and a key that is
+    not its."""
     notification_id: bytes = notification["notification_id"].encode()
     user_id: bytes = notification["user_id"].encode()
     type: bytes = notification["type"].encode()
@@ -236,4 +251,10 @@ def checked_head(notification: Mapping[str, Any], key: bytes | None, body_start:
     check_user_id(user_id)
     check_type(type)
     check_key(key, user_id, type)
-    return Head(notification_id, notification["send_at"], notification["expires_at"], body_start)
+    send_at, local_time, zone = (notification[name] for name in ("send_at", "send_at_local", "time_zone"))
+    if send_at is not None and local_time is not None:
+        raise PoisonError("INVALID_FIELD", "send_at and send_at_local are both given; one of them must be null")
+    local = None
+    if local_time is not None or zone is not None:
+        local = LocalTime(None if local_time is None else read_local_time(local_time), zone)
+    return Head(notification_id, send_at, notification["expires_at"], body_start, local)

@@ -30,6 +30,7 @@ SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
 DevicePhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
 Provider = Literal["APNS", "FCM", "WEBPUSH"]
+Weekday = Literal["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 ScheduleOutcome = Literal[
     "CANCELLED",
     "MOVED",
@@ -65,6 +66,8 @@ class Notification(TypedDict):
     created_at: int
     send_at: NotRequired[int | None]
     expires_at: NotRequired[int | None]
+    send_at_local: NotRequired[str | None]
+    time_zone: NotRequired[str | None]
     title: NotRequired[str | None]
     body: NotRequired[str | None]
     data: NotRequired[dict[str, str]]
@@ -84,6 +87,15 @@ class Deferral(TypedDict):
     """On `scheduled`: hold this notification until it is due."""
 
     due_at: int
+    origin_partition: int
+    origin_offset: int
+    notification: Notification
+
+
+class LocalDeferral(TypedDict):
+    """A question on `outbox`: when is the local time of this notification in the user's own zone?"""
+
+    asked_at: int
     origin_partition: int
     origin_offset: int
     notification: Notification
@@ -236,6 +248,28 @@ class Devices(TypedDict):
     devices: list[Device]
 
 
+class QuietHours(TypedDict):
+    """A stretch of the day in which nothing is to be sent, in minutes after local midnight."""
+
+    start_minute: int
+    end_minute: int
+    days: NotRequired[list[Weekday]]
+
+
+class Preferences(TypedDict):
+    """What one user wants, on `preferences`."""
+
+    user_id: str
+    time_zone: NotRequired[str | None]
+    locale: NotRequired[str | None]
+    opted_out: NotRequired[bool]
+    opted_out_types: NotRequired[list[str]]
+    opted_out_providers: NotRequired[list[str]]
+    mute_until: NotRequired[int | None]
+    quiet_hours: NotRequired[list[QuietHours]]
+    quiet_hours_by_type: NotRequired[dict[str, list[QuietHours]]]
+
+
 class Slot(TypedDict):
     """State of suppress: who holds the window of one (user, type)."""
 
@@ -269,6 +303,7 @@ class DeviceClaim(TypedDict):
 class DeliveryState(TypedDict):
     """State of deliver: the claims and the outcomes for one notification, device by device."""
 
+    admitted_at: NotRequired[int]
     attempt: int
     concluded: bool
     at: int

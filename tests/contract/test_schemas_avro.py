@@ -25,8 +25,8 @@ AVSC = Path(schemas.__file__).parent / "avsc"
 CODEC = Codec()
 # As schemas/README.md gives it: a file that refers to another comes after it.
 LOADING_ORDER = ["notification", "delivery", "cancel", "dead_letter", "deferral", "delivery_state", "devices", "due",
-                 "move", "retry", "schedule_answer", "schedule_ledger", "seen_block", "slot", "status",
-                 "verdict"]  # fmt: skip
+                 "local_deferral", "move", "preferences", "retry", "schedule_answer", "schedule_ledger",
+                 "seen_block", "slot", "status", "verdict"]  # fmt: skip
 
 
 def apache(name: str) -> avro.schema.Schema:
@@ -93,9 +93,9 @@ def test_every_file_is_read_in_the_documented_order() -> None:
             assert schema.name in CONTRACTS
 
 
-@pytest.mark.parametrize("stem", ["deferral", "delivery", "due", "retry"])
+@pytest.mark.parametrize("stem", ["deferral", "delivery", "due", "local_deferral", "retry"])
 def test_a_file_that_refers_to_another_needs_it(stem: str) -> None:
-    """The four files that hold another record are not readable alone, which is why the order is documented."""
+    """The five files that hold another record are not readable alone, which is why the order is documented."""
     with pytest.raises(avro.errors.SchemaParseException):
         avro.schema.parse((AVSC / f"{stem}.avsc").read_text(encoding="utf-8"))
 

@@ -64,6 +64,8 @@ NOTIFICATION: dict[str, Any] = {
     "created_at": 1_700_000_000_000,
     "send_at": 1_700_000_000_001,
     "expires_at": None,
+    "send_at_local": None,
+    "time_zone": None,
     "title": "Grüße",
     "body": None,
     "data": {"a": "b"},
@@ -91,7 +93,7 @@ def test_what_another_version_wrote_is_read_as_the_current_record(other: Contrac
     value = written(other, NOTIFICATION | {"priority": "high"})
     assert codec.decode(value, {"Notification"}) == ("Notification", NOTIFICATION)
     head = read_head(value, b"u:t", codec)
-    assert head == (b"n-1", 1_700_000_000_001, None, RE_ENCODE)
+    assert head == (b"n-1", 1_700_000_000_001, None, RE_ENCODE, None)
     assert notification_body(value) is None
     body = current_body(codec, value)
     assert CONTRACTS["Notification"].header + body == codec.encode("Notification", NOTIFICATION)
@@ -122,7 +124,7 @@ def test_a_due_that_holds_another_version_is_read() -> None:
     codec = Codec(writers=by_fingerprint({"Due": [older_due]}))
     own = {"due_at": 5, "released_at": 6, "origin_partition": 7, "origin_offset": 8}
     value = written(older_due, own | {"notification": NOTIFICATION})
-    assert read_due_head(value, b"u:t", codec) == (5, 6, 7, 8, (b"n-1", 1_700_000_000_001, None, RE_ENCODE))
+    assert read_due_head(value, b"u:t", codec) == (5, 6, 7, 8, (b"n-1", 1_700_000_000_001, None, RE_ENCODE, None))
     body = current_body(codec, value)
     assert CONTRACTS["Notification"].header + body == codec.encode("Notification", NOTIFICATION)
 

@@ -22,7 +22,8 @@ from schemas.registry import RegistryRejectedError, RegistryUnavailableError, Sc
 VENDOR = "application/vnd.schemaregistry.v1+json"
 NOTIFICATION: dict[str, Any] = {
     "notification_id": "n", "user_id": "u", "type": "t", "created_at": 1_700_000_000_000,
-    "send_at": None, "expires_at": None, "title": None, "body": None, "data": {"k": "v"},
+    "send_at": None, "expires_at": None, "send_at_local": None, "time_zone": None, "title": None, "body": None,
+    "data": {"k": "v"},
 }  # fmt: skip
 
 
@@ -169,7 +170,7 @@ def test_heads_are_read_from_the_confluent_format(server: Registry, registry: Sc
     server.add({"schema": CONTRACTS["Notification"].schema_json}, "notifications-value")
     codec, value = Codec(registry), confluent(1, plain)
     for _ in ("through the complete path", "with the id known"):
-        assert read_head(value, b"u:t", codec) == (b"n", None, None, 5)
+        assert read_head(value, b"u:t", codec) == (b"n", None, None, 5, None)
     assert current_body(codec, value) == notification_body(plain)
     flawed = read_heads(
         [value[:-1], value + b"x", value, b"\x00\x00\x00\x00\x09"], [b"u:t", b"u:t", b"u:x", b""], codec
@@ -184,7 +185,7 @@ def test_an_older_version_is_resolved(server: Registry, registry: SchemaRegistry
     older = json.loads(CONTRACTS["Notification"].schema_json)
     older["fields"] = [field for field in older["fields"] if field["name"] not in ("title", "data")]
     schema_id = server.add({"schema": json.dumps(older)})
-    value = b"\x00" + schema_id.to_bytes(4, "big") + b"\x02n\x02u\x02t\x02\x00\x00\x00"
+    value = b"\x00" + schema_id.to_bytes(4, "big") + b"\x02n\x02u\x02t\x02" + bytes(5)
     record = Codec(registry).decode(value, ["Notification"]).record
     assert (record["title"], record["data"], record["created_at"]) == (None, {}, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -59,19 +60,43 @@ _instants = st.one_of(
     st.builds(lambda number, bits: number >> bits, st.integers(-(2**63), 2**63 - 1), st.integers(0, 63)),
 )
 
+_locals = st.datetimes(datetime(1970, 1, 1), datetime(9998, 12, 31, 23, 59, 59)).flatmap(
+    lambda at: st.sampled_from([at.strftime("%Y-%m-%dT%H:%M"), at.strftime("%Y-%m-%dT%H:%M:%S")])
+)
+
+
+def _merged(notification: dict[str, Any]) -> dict[str, Any]:
+    """Put what says when into the notification."""
+    when = notification.pop("when")
+    return {**notification, **when}
+
+
+# One in four has a local time, and then no send_at.
+_when: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    *[st.fixed_dictionaries({"send_at": st.none() | _instants, "send_at_local": st.none(), "time_zone": st.none()})]
+    * 3,
+    st.fixed_dictionaries(
+        {
+            "send_at": st.none(),
+            "send_at_local": st.none() | _locals,
+            "time_zone": st.none() | st.sampled_from(["Europe/Berlin", "Asia/Kathmandu", "Mars/Olympus", "é"]),
+        }
+    ),
+)
+
 notifications: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "notification_id": _ids,
         "user_id": _user_ids.filter(lambda user_id: len(user_id.encode()) <= 256),
         "type": st.sampled_from(TYPES),
         "created_at": _instants,
-        "send_at": st.none() | _instants,
+        "when": _when,
         "expires_at": st.none() | _instants,
         "title": st.none() | _texts,
         "body": st.none() | _texts,
         "data": st.dictionaries(_texts, _texts, max_size=4),
     }
-)
+).map(_merged)
 """Notifications whose ids and type are as they must be, usual and unusual ones."""
 
 
@@ -111,7 +136,8 @@ def legal_bodies(draw: st.DrawFn, notification: Mapping[str, Any]) -> bytes:
 
     written = [text(notification[name]) for name in ("notification_id", "user_id", "type")]
     written.append(long(notification["created_at"]))
-    written += [optional(notification[name]) for name in ("send_at", "expires_at", "title", "body")]
+    optionals = ("send_at", "expires_at", "send_at_local", "time_zone", "title", "body")
+    written += [optional(notification[name]) for name in optionals]
     entries = [text(key) + text(value) for key, value in notification["data"].items()]
     while entries:
         size = draw(st.integers(1, len(entries)))

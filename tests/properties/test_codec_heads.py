@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -34,7 +35,36 @@ def complete(value: bytes | None, key: bytes | None) -> tuple[object, ...] | str
         return "INVALID_FIELD"
     if key is None:
         return "NO_KEY"
-    return (notification_id, record["send_at"], record["expires_at"]) if key == key_of(record) else "KEY_MISMATCH"
+    if key != key_of(record):
+        return "KEY_MISMATCH"
+    local = (record["send_at_local"], record["time_zone"])
+    if local[0] is not None and (record["send_at"] is not None or not is_local_time(local[0])):
+        return "INVALID_FIELD"
+    return (notification_id, record["send_at"], record["expires_at"], None if local == (None, None) else local)
+
+
+def is_local_time(text: str) -> bool:
+    """Whether it is a time between 1970 and 9998 in one of the two forms, which Python writes as it reads them."""
+    for form in ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            at = datetime.strptime(text, form)
+        except ValueError:
+            continue
+        if at.strftime(form).rjust(len(text), "0") == text and 1970 <= at.year <= 9998:
+            return True
+    return False
+
+
+def said(head: Head, like: tuple[object, ...] | str) -> tuple[object, ...]:
+    """What a head says, its local time written in the form of the other one."""
+    if head.local is None:
+        return (*head[:3], None)
+    at = head.local.at
+    written = None if at is None else at.isoformat(timespec="seconds")
+    expected = like[3] if isinstance(like, tuple) else None
+    if written is not None and isinstance(expected, tuple) and len(str(expected[0])) == 16 and written.endswith(":00"):
+        written = written[:16]
+    return (*head[:3], (written, head.local.zone))
 
 
 def fast(value: bytes | None, key: bytes | None) -> tuple[object, ...] | str:
@@ -49,7 +79,7 @@ def fast(value: bytes | None, key: bytes | None) -> tuple[object, ...] | str:
     assert single == head
     assert value is not None
     assert CODEC.decode(HEADER + value[head.body_start :], ["Notification"]) == CODEC.decode(value, ["Notification"])
-    return head[:3]
+    return said(head, complete(value, key))
 
 
 @given(notifications)
@@ -57,12 +87,15 @@ def test_a_head_is_what_the_record_says(notification: dict[str, Any]) -> None:
     """Of a sound record with its own key the head has the id and the two instants, and says where the body is."""
     value = CODEC.encode("Notification", notification)
     head = read_head(value, key_of(notification))
-    assert head == (
+    local = (notification["send_at_local"], notification["time_zone"])
+    expected = (
         notification["notification_id"].encode(),
         notification["send_at"],
         notification["expires_at"],
-        len(HEADER),
+        None if local == (None, None) else local,
     )
+    assert said(head, expected) == expected
+    assert head.body_start == len(HEADER)
 
 
 @given(st.data())
@@ -101,6 +134,8 @@ USUAL: dict[str, Any] = {
     "created_at": 1_750_000_000_000,
     "send_at": None,
     "expires_at": None,
+    "send_at_local": None,
+    "time_zone": None,
     "title": None,
     "body": None,
     "data": {"name": "Alice", "order": "1"},
@@ -108,7 +143,13 @@ USUAL: dict[str, Any] = {
 UNUSUAL = USUAL | {"user_id": "ü", "send_at": 1_750_000_000_001, "expires_at": 7, "title": "Grüße", "body": "x" * 70}
 
 
-@pytest.mark.parametrize("notification", [USUAL, UNUSUAL, USUAL | {"title": "a", "body": "b", "data": {}}])
+LOCAL = USUAL | {"send_at_local": "2026-12-24T18:00", "time_zone": "Europe/Berlin", "data": {}}
+
+
+@pytest.mark.parametrize(
+    "notification",
+    [USUAL, UNUSUAL, LOCAL, LOCAL | {"time_zone": None}, USUAL | {"title": "a", "body": "b", "data": {}}],
+)
 def test_every_single_bit_is_looked_at(notification: dict[str, Any]) -> None:
     """Whichever bit of a record is flipped, and wherever it is cut off, the two agree."""
     value, key = CODEC.encode("Notification", notification), key_of(notification)
@@ -121,19 +162,19 @@ def test_every_single_bit_is_looked_at(notification: dict[str, Any]) -> None:
         assert fast(value[:end], key) == complete(value[:end], key)
 
 
-@pytest.mark.parametrize("start", ["created_at", "title", "title, long"])
+@pytest.mark.parametrize("start", ["created_at", "send_at_local", "title", "title, long"])
 def test_every_short_end_is_judged_alike(start: str) -> None:
     """All ends of up to five bytes, made of those that mean something, after a sound beginning."""
     value = CODEC.encode("Notification", USUAL | {"data": {}})
     created_at = value.index(b"\x16order_ready") + 12
-    beginning = value[: created_at if start == "created_at" else -3]
-    ending = b"" if start == "title" else b"\x02\x80\x01" + b"x" * 64 if start == "title, long" else b""
+    beginning = value[: created_at if start == "created_at" else -5 if start == "send_at_local" else -3]
+    ending = b"\x02\x80\x01" + b"x" * 64 if start == "title, long" else b""
     for size in range(6):
         for end in product((0, 1, 2, 3, 4, 0x80) if size > 4 else (0, 1, 2, 3, 4, 6, 0x61, 0x80, 0xFF), repeat=size):
             candidate = beginning + ending + bytes(end)
             answer = read_heads([candidate], [b"user-1:order_ready"])[0]
             expected = complete(candidate, b"user-1:order_ready")
-            assert (answer.code if isinstance(answer, PoisonError) else answer[:3]) == expected, candidate
+            assert (answer.code if isinstance(answer, PoisonError) else said(answer, expected)) == expected, candidate
 
 
 @pytest.mark.parametrize("size", range(4, 8))
@@ -145,7 +186,7 @@ def test_every_count_of_texts_is_judged_alike(size: int) -> None:
             continue
         answer = read_heads([beginning + bytes(end)], [b"user-1:order_ready"])[0]
         expected = complete(beginning + bytes(end), b"user-1:order_ready")
-        assert (answer.code if isinstance(answer, PoisonError) else answer[:3]) == expected, end
+        assert (answer.code if isinstance(answer, PoisonError) else said(answer, expected)) == expected, end
 
 
 @pytest.mark.parametrize("name", ["notification_id", "user_id", "type"])
@@ -163,7 +204,7 @@ def test_long_texts_are_judged_alike(size: int) -> None:
     """Texts whose length takes one, two or three bytes are read, and are poison when cut off."""
     notification = USUAL | {"body": "x" * size, "data": {"k": "y" * size}}
     value, key = CODEC.encode("Notification", notification), key_of(notification)
-    assert fast(value, key) == complete(value, key) == (b"0123456789abcdef", None, None)
+    assert fast(value, key) == complete(value, key) == (b"0123456789abcdef", None, None, None)
     assert fast(value[:-2], key) == complete(value[:-2], key) == "TRUNCATED"
 
 
@@ -190,6 +231,8 @@ def test_a_length_of_three_bytes_is_not_mistaken_for_two() -> None:
         "created_at": 0,
         "send_at": None,
         "expires_at": None,
+        "send_at_local": None,
+        "time_zone": None,
         "title": None,
         "body": None,
         "data": {},
@@ -249,7 +292,7 @@ def due_fast(value: bytes, key: bytes) -> tuple[object, ...] | str:
     embedded = CODEC.decode(HEADER + value[due.head.body_start :], ["Notification"]).record
     assert embedded == CODEC.decode(value, ["Due"]).record["notification"]
     assert CODEC.decode(HEADER + current_body(CODEC, value), ["Notification"]).record == embedded
-    return (*due[:4], *due.head[:3])
+    return (*due[:4], *said(due.head, complete(HEADER + value[due.head.body_start :], key)))
 
 
 def test_every_single_bit_of_a_due_is_looked_at() -> None:

@@ -42,9 +42,9 @@ IDS = b"\x02n\x02u\x02t"
         (HEADER + IDS + b"\xff" * 10 + b"\x01\x00\x00\x00\x00\x00", "INVALID_FIELD", "more than ten bytes"),
         (HEADER + IDS + b"\x02\x04\x00\x00\x00\x00", "INVALID_FIELD", "send_at: branch 2 of a union of 2"),
         (HEADER + IDS + b"\x02\x01\x02\x00\x00\x00\x00", "INVALID_FIELD", "send_at: branch -1"),
-        (HEADER + IDS + b"\x02\x00\x00\x00\x00\x01\x0e\x02a\x02b\x00", "TRUNCATED", "data"),
-        (HEADER + IDS + b"\x02\x00\x00\x00\x00\x01\x06\x02a\x02b\x00", "INVALID_FIELD", "4 bytes that says 3"),
-        (HEADER + IDS + b"\x02\x00\x00\x00\x00\x01\x01\x02a\x02b\x00", "INVALID_FIELD", "-1 is not the size"),
+        (HEADER + IDS + b"\x02\x00\x00\x00\x00\x00\x00\x01\x0e\x02a\x02b\x00", "TRUNCATED", "data"),
+        (HEADER + IDS + b"\x02\x00\x00\x00\x00\x00\x00\x01\x06\x02a\x02b\x00", "INVALID_FIELD", "4 bytes that says 3"),
+        (HEADER + IDS + b"\x02\x00\x00\x00\x00\x00\x00\x01\x01\x02a\x02b\x00", "INVALID_FIELD", "-1 is not the size"),
     ],
 )  # fmt: skip
 def test_poison_is_named(value: bytes | None, code: str, words: str) -> None:
@@ -60,8 +60,8 @@ def test_poison_is_named(value: bytes | None, code: str, words: str) -> None:
     [
         ("Verdict", b"\x02n\x02u\x02t\x06\x02", "outcome: symbol 3 of an enum of 3"),
         ("Verdict", b"\x02n\x02u\x02t\x01\x02", "outcome: symbol -1"),
-        ("DeliveryState", b"\x02\x02\x02\x00", "concluded: 2 is not a boolean"),
-        ("DeliveryState", b"\x80\x80\x80\x80\x10\x00\x02\x00", "attempt: 2147483648 is not an int"),
+        ("DeliveryState", b"\x00\x02\x02\x02\x00", "concluded: 2 is not a boolean"),
+        ("DeliveryState", b"\x00\x80\x80\x80\x80\x10\x00\x02\x00", "attempt: 2147483648 is not an int"),
         ("Retry", b"\x02" * 4 + b"\x00\x02\x02" + b"\x02n\x03", "Retry.delivery.notification.user_id: -2 is not"),
     ],
 )
@@ -76,7 +76,15 @@ def test_what_fastavro_lets_pass_is_poison(name: str, body: bytes, words: str) -
 def test_defaults_may_be_left_out_and_are_there_when_read() -> None:
     """Fields with a default need not be given."""
     record = CODEC.decode(SOUND, {"Notification"}).record
-    assert record == NOTIFICATION | {"send_at": None, "expires_at": None, "title": None, "body": None, "data": {}}
+    assert record == NOTIFICATION | {
+        "send_at": None,
+        "expires_at": None,
+        "send_at_local": None,
+        "time_zone": None,
+        "title": None,
+        "body": None,
+        "data": {},
+    }
 
 
 @pytest.mark.parametrize("record", [{}, NOTIFICATION | {"colour": "red"}, NOTIFICATION | {"created_at": "now"}])

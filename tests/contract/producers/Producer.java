@@ -35,7 +35,8 @@ public class Producer {
         writeString(user);
         writeString(type);
         writeLong(System.currentTimeMillis()); // created_at
-        for (int nulls = 0; nulls < 4; nulls++) writeLong(0); // send_at, expires_at, title, body: the first branch
+        // send_at, expires_at, send_at_local, time_zone, title, body: the first branch
+        for (int nulls = 0; nulls < 6; nulls++) writeLong(0);
         writeLong(1); // data: a block of one entry, then the end
         writeString("order");
         writeString(id);
