@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from connectors.outcome import Accepted, Device, NotSent, Outcome
+from connectors.outcome import Device
 from schemas.notification import StatusWriter
-from schemas.poison import DeadLetterCode, PoisonError
+from schemas.poison import PoisonError
 from schemas.records import State
 from streams.lane.chunk import Record
 from streams.lane.transaction import Step
-from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, conclude
-from streams.policies.retrying import RetryAt, next_attempt
+from streams.policies.delivering import Claim
 from streams.stages.blocks import Block
 from streams.stages.dead_letters import dead_letter, letter_key
+from streams.stages.deliver_entry import Entry
 from streams.stages.delivery_rows import (
     EARLIER_MS,
     DeliveryState,
@@ -29,39 +28,8 @@ from streams.stages.delivery_rows import (
 
 if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
-    from streams.stages.deliver_types import DeliverPolicy
 
-RESEND_AFTER_MS = 10_000  # FCM asks for at least this after INTERNAL; the others name no shorter time
 REMEMBERED_MS = 24 * 3600 * 1000  # longer than any delivery lasts; after it, a replay of the same id is a new one
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One record of `outbox` that is being worked on."""
-
-    record: Record
-    delivery: dict[str, Any]
-    user: bytes
-    slot: bytes
-    key: bytes
-    policy: DeliverPolicy
-    state: DeliveryState
-    slot_partition: int
-    under_way: int = 0
-    retry_after_ms: int | None = None
-    retry: list[str] = field(default_factory=list)
-
-    @property
-    def notification_id(self) -> str:
-        """Its id."""
-        notification_id: str = self.delivery["notification"]["notification_id"]
-        return notification_id
-
-    @property
-    def attempt(self) -> int:
-        """Count of this attempt, first = 1."""
-        attempt: int = self.delivery["attempt"]
-        return attempt
 
 
 def _with_claim(claims: Mapping[str, Claim], claim: Claim) -> dict[str, Claim]:
@@ -81,6 +49,7 @@ class DeliverStep:
     def __init__(self, lane: DeliverLane, now: int) -> None:
         self.step = Step()
         self.now = now
+        self.settings = lane.settings
         self._lane = lane
         self._states: dict[bytes, DeliveryState] = {}
         self._remembered: list[bytes] = []
@@ -111,45 +80,13 @@ class DeliverStep:
         self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
         self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
 
-    def note_unsent(self, entry: Entry, claim: Claim) -> None:
-        """Note an outcome that is known without asking: the owner of the claim was lost, or it is too late."""
-        if claim.phase == "UNKNOWN" and entry.policy.resend_unknown:
-            # The lost owner can't start it later than this; then it is sent again under the same ids.
-            claimed_at = entry.state.claims[claim.device_id].at
-            entry.retry.append(claim.device_id)
-            wait = max(0, claimed_at + self._lane.settings.grace_ms - self.now)
-            entry.retry_after_ms = max(entry.retry_after_ms or 0, wait)
-        self.note(entry, claim)
-
     def note(self, entry: Entry, claim: Claim) -> None:
         """Note the outcome for one device."""
         claims = _with_claim(entry.state.claims, claim)
         self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
         self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}", claim.provider, claim.device_id)
 
-    def outcome(self, entry: Entry, device: Device, outcome: Outcome, at: int) -> None:
-        """Note what a connector answered for one device."""
-        phase, reason = "UNKNOWN", ""
-        if isinstance(outcome, Accepted):
-            phase, reason = "ACCEPTED", outcome.reference or f"{outcome.status}"
-        elif isinstance(outcome, NotSent):
-            phase, reason = "NOT_SENT", outcome.reason
-            if outcome.retry:
-                entry.retry.append(device.device_id)
-                wait = None if outcome.retry_after_seconds is None else int(outcome.retry_after_seconds * 1000)
-                if wait is not None:
-                    entry.retry_after_ms = max(entry.retry_after_ms or 0, wait)
-            if outcome.gone_at_ms is not None:
-                self._remove_device(entry.user, device, outcome.gone_at_ms)
-        else:
-            # It may still be on its way when the time-out strikes.
-            reason, at = outcome.reason, at + self._lane.settings.grace_ms
-            if entry.policy.resend_unknown:
-                entry.retry.append(device.device_id)
-                entry.retry_after_ms = max(entry.retry_after_ms or 0, RESEND_AFTER_MS)
-        self.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, reason))  # type: ignore[arg-type] # one of the three above
-
-    def _remove_device(self, user: bytes, device: Device, gone_at: int) -> None:
+    def remove_device(self, user: bytes, device: Device, gone_at: int) -> None:
         """Remove an address that its provider reports as gone, unless it was registered again since."""
         known = read_devices(self.device_rows([user])[0])
         kept = [
@@ -161,25 +98,8 @@ class DeliverStep:
         if len(kept) < len(known):
             self._devices[user] = write_devices(user.decode(), kept)
 
-    def end_attempt(self, entry: Entry) -> None:
-        """All devices have an outcome: try again what certainly was not sent, or conclude."""
-        out_of_time = False
-        if entry.retry:
-            decision = next_attempt(
-                entry.attempt,
-                self.now,
-                entry.delivery["send_by"],
-                entry.retry_after_ms,
-                self._lane.settings.chance(),
-                entry.policy.retry,
-            )
-            if isinstance(decision, RetryAt):
-                self._retry(entry, decision.due_at)
-                return
-            out_of_time = decision.reason == SEND_BY_PASSED
-        self.conclude(entry, conclude(list(entry.state.claims.values()), self.now, out_of_time))
-
-    def _retry(self, entry: Entry, due_at: int) -> None:
+    def retry(self, entry: Entry, due_at: int) -> None:
+        """Put the next attempt on `scheduled`, for the devices that it is for."""
         lane = self._lane
         delivery = {**entry.delivery, "attempt": entry.attempt + 1, "devices": entry.retry}
         value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": delivery}, lane.topics.scheduled)
@@ -188,20 +108,9 @@ class DeliverStep:
         reason = entry.state.claims[entry.retry[0]].reason
         self.status(entry, "RETRYING", reason, until=due_at)
 
-    def conclude(self, entry: Entry, end: Conclusion) -> None:
-        """Say how it ended, to everybody and to the slot."""
+    def concluded(self, entry: Entry) -> None:
+        """Note that nothing more is to be done for this attempt."""
         self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=True, at=self.now))
-        self.status(entry, end.state, end.reason)
-        self.verdict(entry, end.verdict, end.at)
-        if end.state == "DEAD":
-            code: DeadLetterCode = "ATTEMPTS_EXHAUSTED" if entry.retry else "REJECTED"
-            self.dead(entry, PoisonError(code, f"given up after attempt {entry.attempt}: {end.reason}"))
-
-    def end_unsent(self, entry: Entry, state: State, reason: str) -> None:
-        """End a notification for which nothing was claimed: the slot is free again."""
-        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=True, at=self.now))
-        self.status(entry, state, reason)
-        self.verdict(entry, "FREED", self.now)
 
     def verdict(self, entry: Entry, outcome: str, at: int) -> None:
         """Tell suppress what became of the holder of the slot."""

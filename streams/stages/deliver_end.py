@@ -1,0 +1,94 @@
+"""Outcomes and endings: what is noted of each device, and what becomes of a notification when all have an outcome."""
+
+from __future__ import annotations
+
+from connectors.outcome import Accepted, Device, NotSent, Outcome
+from schemas.poison import DeadLetterCode, PoisonError
+from schemas.records import State
+from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, conclude
+from streams.policies.retrying import RetryAt, next_attempt
+from streams.stages.deliver_entry import Entry
+from streams.stages.deliver_step import DeliverStep
+
+RESEND_AFTER_MS = 10_000  # FCM asks for at least this after INTERNAL; the others name no shorter time
+
+
+def note_unsent(work: DeliverStep, entry: Entry, claim: Claim) -> None:
+    """Note an outcome that is known without asking: the owner of the claim was lost, or it is too late."""
+    if claim.phase == "UNKNOWN" and entry.policy.resend_unknown:
+        # The lost owner can't start it later than this; then it is sent again under the same ids.
+        claimed_at = entry.state.claims[claim.device_id].at
+        wait = max(0, claimed_at + work.settings.grace_ms - work.now)
+        _again(entry, claim.device_id, wait)
+    work.note(entry, claim)
+
+
+def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outcome, at: int) -> None:
+    """Note what a connector answered for one device."""
+    phase, reason = "UNKNOWN", ""
+    if isinstance(outcome, NotSent) and outcome.reason == "deadline_passed":
+        # No request left: it may be sent later, by whoever owns the partition then, if there is time.
+        late = work.now >= entry.delivery["send_by"]
+        outcome = NotSent(SEND_BY_PASSED if late else outcome.reason, retry=not late)
+    if isinstance(outcome, Accepted):
+        phase, reason = "ACCEPTED", outcome.reference or f"{outcome.status}"
+    elif isinstance(outcome, NotSent):
+        phase, reason = "NOT_SENT", outcome.reason
+        if outcome.retry:
+            wait = None if outcome.retry_after_seconds is None else int(outcome.retry_after_seconds * 1000)
+            _again(entry, device.device_id, wait)
+        if outcome.gone_at_ms is not None:
+            work.remove_device(entry.user, device, outcome.gone_at_ms)
+    else:
+        # It may still be on its way when the time-out strikes.
+        reason, at = outcome.reason, at + work.settings.grace_ms
+        if entry.policy.resend_unknown:
+            _again(entry, device.device_id, RESEND_AFTER_MS)
+    work.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, reason))  # type: ignore[arg-type] # one of the three above
+
+
+def _again(entry: Entry, device_id: str, wait_ms: int | None) -> None:
+    entry.retry.append(device_id)
+    if wait_ms is not None:
+        entry.retry_after_ms = max(entry.retry_after_ms or 0, wait_ms)
+
+
+def end_attempt(work: DeliverStep, entry: Entry) -> None:
+    """All devices have an outcome: try again what certainly was not sent, or conclude."""
+    out_of_time = False
+    if entry.retry:
+        decision = next_attempt(
+            entry.attempt,
+            work.now,
+            entry.delivery["send_by"],
+            entry.retry_after_ms,
+            work.settings.chance(),
+            entry.policy.retry,
+        )
+        if isinstance(decision, RetryAt):
+            work.retry(entry, decision.due_at)
+            return
+        out_of_time = decision.reason == SEND_BY_PASSED
+    _conclude(work, entry, conclude(list(entry.state.claims.values()), work.now, out_of_time))
+
+
+def conclude_claims(work: DeliverStep, entry: Entry) -> None:
+    """Conclude over the outcomes that there are: nothing more is to be tried."""
+    _conclude(work, entry, conclude(list(entry.state.claims.values()), work.now))
+
+
+def _conclude(work: DeliverStep, entry: Entry, end: Conclusion) -> None:
+    """Say how it ended, to everybody and to the slot."""
+    work.concluded(entry)
+    work.status(entry, end.state, end.reason)
+    work.verdict(entry, end.verdict, end.at)
+    if end.state == "DEAD":
+        code: DeadLetterCode = "ATTEMPTS_EXHAUSTED" if entry.retry else "REJECTED"
+        work.dead(entry, PoisonError(code, f"given up after attempt {entry.attempt}: {end.reason}"))
+
+
+def end_unsent(work: DeliverStep, entry: Entry, state: State, reason: str) -> None:
+    """End a notification for which nothing was claimed: the slot is free again."""
+    work.concluded(entry)
+    work.status(entry, state, reason)
+    work.verdict(entry, "FREED", work.now)

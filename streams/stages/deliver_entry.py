@@ -1,0 +1,91 @@
+"""A record of `outbox` that is being worked on, and the order in which those of a user are."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.codec import Codec
+from schemas.keys import partition_of, slot_key
+from streams.lane.chunk import Record
+from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings
+from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One record of `outbox` that is being worked on."""
+
+    record: Record
+    delivery: dict[str, Any]
+    user: bytes
+    slot: bytes
+    key: bytes
+    policy: DeliverPolicy
+    state: DeliveryState
+    slot_partition: int
+    under_way: int = 0
+    retry_after_ms: int | None = None
+    retry: list[str] = field(default_factory=list)
+
+    @property
+    def notification_id(self) -> str:
+        """Its id."""
+        notification_id: str = self.delivery["notification"]["notification_id"]
+        return notification_id
+
+    @property
+    def attempt(self) -> int:
+        """Count of this attempt, first = 1."""
+        attempt: int = self.delivery["attempt"]
+        return attempt
+
+
+def read_entry(record: Record, codec: Codec, settings: DeliverSettings) -> Entry:
+    """Read a record of `outbox`. Raises PoisonError."""
+    delivery = codec.decode(record.value, ("Delivery",)).record
+    notification = delivery["notification"]
+    slot = slot_key(notification["user_id"], notification["type"])
+    policy = settings.policy_of(notification["type"]) or REMOVED_TYPE
+    user = notification["user_id"].encode()
+    key = state_key(slot, notification["notification_id"])
+    return Entry(record, delivery, user, slot, key, policy, NO_STATE, partition_of(slot, settings.partitions))
+
+
+class UserQueue:
+    """Entries in their order, one of each user at a time."""
+
+    def __init__(self) -> None:
+        self.waiting = 0  # entries in memory that are not done
+        self._ready: deque[Entry] = deque()
+        self._behind: dict[bytes, deque[Entry]] = {}  # users with one under way, and what waits behind it
+
+    @property
+    def can_open(self) -> bool:
+        """Whether there is an entry whose turn it is."""
+        return bool(self._ready)
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry; its turn comes when those of its user before it are done."""
+        self.waiting += 1
+        behind = self._behind.get(entry.user)
+        if behind is None:
+            self._behind[entry.user] = deque()
+            self._ready.append(entry)
+        else:
+            behind.append(entry)
+
+    def next(self, count: int) -> list[Entry]:
+        """Return at most so many entries whose turn it is."""
+        ready = self._ready
+        return [ready.popleft() for _ in range(min(count, len(ready)))]
+
+    def done(self, entry: Entry) -> None:
+        """An entry is done: the user's next one may follow."""
+        self.waiting -= 1
+        behind = self._behind[entry.user]
+        if behind:
+            self._ready.append(behind.popleft())
+        else:
+            del self._behind[entry.user]
