@@ -12,7 +12,7 @@ from connectors.outcome import Connector, ProviderName
 from schemas.codec import Codec
 from streams.kafka_credentials import broker_credentials
 from streams.lane.app import LaneApp, LaneAppOptions
-from streams.lane.lane import LaneContext, StepLane, wall_ms
+from streams.lane.lane import LaneContext, StepLane, WallClock, wall_ms
 from streams.lane.lanes import Stage
 from streams.lane.table import LaneTable
 from streams.policies.retrying import RetryPolicy
@@ -20,7 +20,8 @@ from streams.policies.suppression import SlotPolicy
 from streams.settings import Settings, kafka_client_options
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables
-from streams.stages.schedule import ScheduleDecider
+from streams.stages.schedule import ScheduleDecider, ScheduleOptions
+from streams.stages.schedule_table import ScheduleTable
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
 from streams.topics import TopicNames
@@ -101,11 +102,14 @@ def _suppress(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
 
 
 def _schedule(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
-    table = app.lane_table(LaneTable, "schedule")
+    table = app.lane_table(ScheduleTable, "schedule")
+    assert isinstance(table, ScheduleTable)
+    settings = parts.settings
+    options = ScheduleOptions(settings.release_per_second_max / settings.partitions)
 
     def new_lane(context: LaneContext) -> StepLane:
-        decider = ScheduleDecider(context.partition, parts.settings.partitions, table, topics, parts.codec)
-        return StepLane(context, decider)
+        decider = ScheduleDecider(context.partition, settings.partitions, table, topics, parts.codec, options)
+        return StepLane(context, decider, WallClock(context.wall_ms))
 
     return Stage("schedule", (topics.scheduled,), (table,), new_lane)
 

@@ -125,6 +125,13 @@ class Settings(BaseSettings):
         le=600,
         description="Added to each hold of a slot: request, clock skew, a paused process.",
     )
+    release_per_second_max: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="Scheduled notifications released per second, over all partitions and workers; each partition "
+        "has its equal share. 0: no limit.",
+    )
     deliver_in_flight: int = Field(1000, ge=1, le=100_000, description="Pushes that one worker has under way at most.")
     provider_ca_file: FilePath | None = Field(
         None, description="CA certificates (PEM) that the providers are checked against; unset: the system's."

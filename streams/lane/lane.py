@@ -40,6 +40,16 @@ class PartitionClock:
         return self._latest_ms
 
 
+class WallClock:
+    """The clock of a stage that nothing may happen too early in: it follows the wall clock back as well.
+
+    Where that was an hour ahead for a moment, a `PartitionClock` would stay an hour ahead.
+    """
+
+    def __init__(self, wall_ms: Callable[[], int]) -> None:
+        self.now_ms = wall_ms
+
+
 def wall_ms() -> int:
     """Return the wall clock in milliseconds since the epoch, UTC."""
     return time.time_ns() // 1_000_000
@@ -190,10 +200,10 @@ class Decider(Protocol):
 class StepLane(Lane):
     """The lane of a stage that decides without waiting: take, decide, commit, again."""
 
-    def __init__(self, context: LaneContext, decider: Decider) -> None:
+    def __init__(self, context: LaneContext, decider: Decider, clock: WallClock | None = None) -> None:
         super().__init__(context)
-        self._decider = decider
-        self._clock = PartitionClock(context.wall_ms, decider.latest_ms())
+        self.decider = decider
+        self._clock = clock or PartitionClock(context.wall_ms, decider.latest_ms())
 
     async def run(self) -> None:
         """Work until cancelled or drained."""
@@ -201,11 +211,11 @@ class StepLane(Lane):
             await self.wait(self._seconds_until_next())
             async with self.context.gate:
                 chunks = self.take(STEP_RECORDS_MAX)
-                step = self._decider.step([chunk for chunk in chunks if chunk.records], self._clock.now_ms())
+                step = self.decider.step([chunk for chunk in chunks if chunk.records], self._clock.now_ms())
                 step.offsets.update({(chunk.topic, chunk.partition): chunk.end for chunk in chunks})
                 if not step.is_empty():
                     await self.commit(step)
 
     def _seconds_until_next(self) -> float | None:
-        next_at = self._decider.next_at_ms()
+        next_at = self.decider.next_at_ms()
         return None if next_at is None else min(3600.0, max(0.0, (next_at - self._clock.now_ms()) / 1000))

@@ -148,13 +148,13 @@ class LaneTable(faust.Table[bytes, bytes]):
 
     def scan(self, partition: int, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return at most `limit` committed rows with start <= key < end, in byte order."""
-        cursor = self.store.partition(partition).iter()
+        options = rocksdict.ReadOptions()
+        # RocksDB itself stops there; else it would walk over all that was removed beyond, to find the next row.
+        options.set_iterate_upper_bound(end)
+        cursor = self.store.partition(partition).iter(options)
         rows: list[tuple[bytes, bytes]] = []
         cursor.seek(start)
-        while cursor.valid() and len(rows) < limit:
-            key = cursor.key()
-            if key >= end:
-                break
+        while len(rows) < limit and cursor.valid() and (key := cursor.key()) < end:
             rows.append((key, cursor.value()))
             cursor.next()
         return rows

@@ -1,138 +1,207 @@
 """schedule: holds what is not due yet, and releases it when it is: never early, in due order.
 
-Reads `scheduled`; keeps `schedule`, ordered by due time; writes `due` (deferred notifications) and `outbox` (retries).
-Guarantee: a record that was taken is either in the table or released, never both and never neither: release and
-removal are one transaction. A crash before the commit leaves it pending; after it, it is released.
+Reads `scheduled`; keeps `schedule`, in due order; writes `due` (deferred notifications), `outbox` (retries), `answers`,
+`statuses`, `dead-letters`. Guarantee: a notification that was taken is pending, released, cancelled or expired, exactly
+one of them: its row, the ledger, the outputs and the answer to a command are one transaction. A crash before the commit
+leaves it as it was; after it, as the answer says.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from schemas.codec import Codec
 from schemas.keys import partition_of, split_slot_key
-from schemas.notification import StatusWriter, write_due
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
-from streams.lane.table import LaneTable
 from streams.lane.transaction import Step
-from streams.stages.dead_letters import dead_letter, letter_key
-from streams.stages.scheduled_rows import Scheduled, read_scheduled
+from streams.policies.scheduling import Bucket, Counts, next_release_at, refill, spend
+from streams.stages.blocks import Sweeper
+from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
+from streams.stages.origin import origin_of, with_origin
+from streams.stages.schedule_ledger import Ledger, RowCount, RowCounter, read_ledger, write_ledger
+from streams.stages.schedule_metrics import Lateness
+from streams.stages.schedule_queue import DueQueue
+from streams.stages.schedule_step import ScheduleStep
+from streams.stages.schedule_table import DEFERRALS, LEDGER_KEY, RETRIES, ScheduleTable
+from streams.stages.scheduled_rows import Command, Deferral, Retry, read_scheduled
 from streams.topics import TopicNames
 
-DUE_PREFIX = b"d"
-DUE_END = b"e"
-RELEASES_MAX = 1_000  # in one step; the next one follows at once
+logger = logging.getLogger(__name__)
+
+RELEASES_MAX = 2_000  # in one step; the next one follows at once
+# After a release the next one waits for company for so long: a transaction costs 10 ms or more, however small it is.
+COMPANY_MS = 50
 
 
-class Pending(NamedTuple):
-    """A row of the table: when it is due, the offset of the record that brought it, and whose it is."""
+@dataclass(frozen=True, slots=True)
+class ScheduleOptions:
+    """`release_per_second_max`: of one partition; 0: no limit."""
 
-    due_at: int
-    offset: int
-    slot: bytes
-
-
-def pending_key(pending: Pending) -> bytes:
-    """Return the row's key: in due order, then in the order of arrival."""
-    return DUE_PREFIX + pending.due_at.to_bytes(8, "big") + pending.offset.to_bytes(8, "big") + pending.slot
-
-
-def read_pending(key: bytes) -> Pending:
-    """Read a row's key."""
-    return Pending(int.from_bytes(key[1:9], "big"), int.from_bytes(key[9:17], "big"), key[17:])
+    release_per_second_max: float = 0.0
 
 
 class ScheduleDecider:
     """The stage on one partition."""
 
-    def __init__(self, partition: int, partitions: int, table: LaneTable, topics: TopicNames, codec: Codec) -> None:
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        table: ScheduleTable,
+        topics: TopicNames,
+        codec: Codec,
+        options: ScheduleOptions = ScheduleOptions(),
+    ) -> None:
         self.partition = partition
         self.partitions = partitions
         self.table = table
         self.topics = topics
         self.codec = codec
-        self._headers = {
+        self.headers = {
             "Due": codec.header("Due", topics.due),
             "Delivery": codec.header("Delivery", topics.outbox),
             "Status": codec.header("Status", topics.statuses),
         }
-        # Everything before this key was released: a scan from the very front would walk over its tombstones.
-        self._front = DUE_PREFIX
-        self._next_at = self._first_due_at()
-
-    def _first_due_at(self) -> int | None:
-        rows = self.table.scan(self.partition, self._front, DUE_END, 1)
-        return read_pending(rows[0][0]).due_at if rows else None
+        ledger = read_ledger(table, partition)
+        self.counts = ledger.counts
+        self.deferrals = DueQueue(table, partition, DEFERRALS, ledger.deferrals_front)
+        self.retries = DueQueue(table, partition, RETRIES, ledger.retries_front)
+        self.sweeper = Sweeper(table, partition)
+        self.lateness = Lateness()
+        self.rows_difference = 0
+        self._counter = RowCounter(table, partition)
+        self._per_second = options.release_per_second_max
+        self._bucket = Bucket(0.0, 0)
+        self._resume_at = 0
 
     def latest_ms(self) -> int:
         """The table holds what is to come, and knows no time of its own."""
         return 0
 
     def next_at_ms(self) -> int | None:
-        """When the first one is due."""
-        return self._next_at
+        """When the next one may be released, a block swept or rows counted."""
+        deferral_at = self.deferrals.next_at
+        if deferral_at is not None:
+            deferral_at = max(deferral_at, self._resume_at)
+        instants = (deferral_at, self.retries.next_at, self.sweeper.next_at_ms, self._counter.next_at_ms())
+        return min((at for at in instants if at is not None), default=None)
 
     def step(self, chunks: Sequence[Chunk], now_ms: int) -> Step:
-        """Release what is due, then take what is new; what is new and due already is released in the next step."""
-        step = Step()
-        changes: dict[bytes, bytes | None] = {}
-        if self._next_at is not None and self._next_at <= now_ms:
-            self._release(step, changes, now_ms)
-        for chunk in chunks:
-            for record in chunk.records:
-                self._take(step, changes, record, now_ms)
+        """Count, release what is due, then take what is new; what is new and due is released in the next step.
+
+        So a command meets what is due as released, and all before it in its topic as taken.
+        """
+        counted = self._counter.count((self.deferrals.front, self.retries.front), now_ms)
+        if counted is not None:
+            self._compare(counted)
+        work = ScheduleStep(self, now_ms)
+        self._release(work)
+        self._take(work, chunks)
+        for key, _ in self.sweeper.due(now_ms):
+            work.sweep(key)
+        step, counts = work.finish()
+        changes = step.changes.get(self.table.name)
         if changes:
-            step.changes[self.table.name] = changes
+            self._counter.note(changes.items())
+            self._close(counts)
+            changes[LEDGER_KEY] = write_ledger(Ledger(counts, self.deferrals.front, self.retries.front), now_ms)
         return step
 
-    def _take(self, step: Step, changes: dict[bytes, bytes | None], record: Record, now: int) -> None:
-        try:
-            if record.key is None:
-                raise PoisonError("NO_KEY", "the record has no key; it must be user_id:type")
-            split_slot_key(record.key)
-            due_at = read_scheduled(self.codec, record.value).due_at
-        except PoisonError as error:
-            place = (self.topics.scheduled, self.partition)
-            letter = dead_letter(self.codec, error, "schedule", place, record, now, self.topics.dead_letters)
-            step.emit(self.topics.dead_letters, self.partition, letter_key(record), letter)
+    # --- out
+
+    def _release(self, work: ScheduleStep) -> None:
+        now, rows_max = work.now, RELEASES_MAX
+        work.release_retries(self.retries.due(now, RELEASES_MAX))
+        if self._per_second:
+            self._bucket = refill(self._bucket, now, self._per_second)
+            rows_max = min(RELEASES_MAX, int(self._bucket.tokens))
+        rows = self.deferrals.due(now, rows_max)
+        if rows:
+            self._bucket = spend(self._bucket, work.release(rows))
+        is_behind = self.deferrals.next_at is not None and self.deferrals.next_at <= now
+        if is_behind and self._per_second:
+            self._resume_at = max(now + COMPANY_MS, next_release_at(self._bucket, self._per_second))
+        elif rows:
+            self._resume_at = now if is_behind else now + COMPANY_MS
+
+    # --- in
+
+    def _take(self, work: ScheduleStep, chunks: Sequence[Chunk]) -> None:
+        found: list[tuple[Deferral | Retry | Command, Record]] = []
+        for chunk in chunks:
+            for record in chunk.records:
+                try:
+                    scheduled = read_scheduled(self.codec, record.value, record.key)
+                except PoisonError as error:
+                    self._give_up(work, error, record)
+                    continue
+                partition = partition_of(scheduled.slot, self.partitions)
+                if partition == self.partition:
+                    found.append((scheduled, record))
+                else:
+                    self._route(work, record, partition)
+        if not found:
             return
-        pending = Pending(max(0, due_at), record.offset, record.key)
-        key = pending_key(pending)
-        changes[key] = record.value
-        if key < self._front:
-            self._front = key
-        if self._next_at is None or pending.due_at < self._next_at:
-            self._next_at = pending.due_at
+        work.look_up([scheduled for scheduled, _ in found if not isinstance(scheduled, Retry)])
+        for scheduled, record in found:
+            if isinstance(scheduled, Deferral):
+                work.take(scheduled, record.offset)
+            elif isinstance(scheduled, Retry):
+                work.take_retry(scheduled, record.offset)
+            elif scheduled.due_at is None:
+                self._answer(work, scheduled, work.cancel(scheduled))
+            else:
+                self._answer(work, scheduled, work.move(scheduled, scheduled.due_at, record.offset))
 
-    def _release(self, step: Step, changes: dict[bytes, bytes | None], now: int) -> None:
-        rows = self.table.scan(self.partition, self._front, DUE_END, RELEASES_MAX + 1)
-        writers: dict[int, StatusWriter] = {}
-        self._next_at = None
-        for number, (key, value) in enumerate(rows):
-            pending = read_pending(key)
-            if number == RELEASES_MAX or pending.due_at > now:
-                self._next_at = pending.due_at
-                break
-            self._front = key + b"\0"
-            changes[key] = None
-            scheduled = read_scheduled(self.codec, value)
-            if scheduled.is_retry:
-                user = pending.slot.rpartition(b":")[0]
-                partition = partition_of(user, self.partitions)
-                step.emit(self.topics.outbox, partition, user, self._headers["Delivery"] + scheduled.body)
-                continue
-            self._emit_due(step, writers, pending, scheduled, now)
+    def _answer(self, work: ScheduleStep, command: Command, outcome: dict[str, Any]) -> None:
+        user_id, kind = split_slot_key(command.slot)
+        answer = {
+            "request_id": command.request_id,
+            "notification_id": command.notification_id.decode(),
+            "user_id": user_id,
+            "type": kind,
+            "at": work.now,
+            **outcome,
+        }
+        value = self.codec.encode("ScheduleAnswer", answer, self.topics.answers)
+        work.step.emit(self.topics.answers, self.partition, command.slot, value)
 
-    def _emit_due(
-        self, step: Step, writers: dict[int, StatusWriter], pending: Pending, scheduled: Scheduled, now: int
-    ) -> None:
-        partition, offset = scheduled.origin
-        value = write_due(pending.due_at, now, partition, offset, scheduled.body, self._headers["Due"])
-        step.emit(self.topics.due, self.partition, pending.slot, value)
-        writer = writers.get(partition)
-        if writer is None:
-            writer = writers[partition] = StatusWriter("schedule", now, partition, self._headers["Status"])
-        status = writer.write(scheduled.notification_id, pending.slot, "RELEASED", b"due", offset)
-        step.emit(self.topics.statuses, self.partition, pending.slot, status)
+    def _route(self, work: ScheduleStep, record: Record, partition: int) -> None:
+        """Send a record on to the partition that its slot lives in: its producer has another partitioner."""
+        size = len(record.value or b"")
+        if size > VALUE_BYTES_MAX:
+            self._give_up(
+                work, PoisonError("TOO_LARGE", f"{size} bytes, at most {VALUE_BYTES_MAX} can be passed on"), record
+            )
+            return
+        headers = with_origin(record, origin_of(record, self.partition))
+        work.step.emit(self.topics.scheduled, partition, record.key, record.value, headers)
+
+    def _give_up(self, work: ScheduleStep, error: PoisonError, record: Record) -> None:
+        place = (self.topics.scheduled, self.partition)
+        letter = dead_letter(self.codec, error, "schedule", place, record, work.now, self.topics.dead_letters)
+        work.step.emit(self.topics.dead_letters, self.partition, letter_key(record), letter)
+
+    # --- the ledger
+
+    def _close(self, counts: Counts) -> None:
+        if counts.difference() and counts.difference() != self.counts.difference():
+            logger.error("schedule-%d: the ledger does not close: %s", self.partition, counts)
+        self.counts = counts
+
+    def _compare(self, counted: RowCount) -> None:
+        counts = self.counts
+        difference = abs(counted.deferrals - counts.pending) + abs(counted.retries - counts.retries_pending)
+        if difference and difference != self.rows_difference:
+            logger.error(
+                "schedule-%d: %d deferrals and %d retries are in the table, the ledger says %s",
+                self.partition,
+                counted.deferrals,
+                counted.retries,
+                counts,
+            )
+        self.rows_difference = difference

@@ -23,6 +23,7 @@ from streams.app import AppParts, create_app
 from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.settings import Settings, load_settings
+from streams.stages.schedule_table import DEFERRALS, RETRIES
 from streams.topics import TopicNames, ensure_topics
 from streams.types_file import NotificationTypes
 from tests.integration.kafka_records import LOOK_SECONDS, WAIT_SECONDS_MAX, producing, read_all, until_read
@@ -132,7 +133,7 @@ async def until_done(settings: Settings, check: Callable[[], None]) -> None:
             rows: dict[tuple[int, bytes], bytes | None] = {}
             for record in await read_all(bootstrap, topics.changelog("schedule")):
                 rows[record.partition, record.key] = record.value
-            if not any(value is not None for value in rows.values()):
+            if not any(value is not None and key[:1] in (DEFERRALS, RETRIES) for (_, key), value in rows.items()):
                 return
 
 

@@ -1,0 +1,268 @@
+"""One step of schedule: what it releases, takes, cancels and moves, laid over what the table holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from schemas.keys import partition_of
+from schemas.notification import StatusWriter, write_due
+from schemas.records import State
+from streams.lane.transaction import NO_HEADERS, Output, Step
+from streams.policies import scheduling
+from streams.policies.identity import seen_digest
+from streams.policies.scheduling import REMEMBERED_MS, Counts, Ended, Ending
+from streams.stages.blocks import Block
+from streams.stages.origin import Origin
+from streams.stages.schedule_table import (
+    ENDING_MARKS,
+    RETRIES,
+    Pending,
+    index_key,
+    pending_key,
+    read_ended,
+    read_index,
+    read_pending,
+)
+from streams.stages.scheduled_rows import Command, Deferral, Held, Retry, read_delivery_body, read_held
+from streams.stages.slots_table import id_key
+
+if TYPE_CHECKING:
+    from streams.stages.schedule import ScheduleDecider
+
+EXPIRED_REASON = b"of no use any more before it is due"
+
+
+class ScheduleStep:
+    """Collects the effects of one step. A later decision of the step sees what an earlier one has changed."""
+
+    def __init__(self, stage: ScheduleDecider, now: int) -> None:
+        self.step = Step()
+        self.now = now
+        self._stage = stage
+        self._partition = stage.partition
+        self._changes: dict[bytes, bytes | None] = {}
+        self._index: dict[bytes, Pending | None] = {}
+        self._ended: dict[bytes, Ended] = {}
+        self._retried: set[tuple[bytes, bytes]] = set()
+        self._ids: list[bytes] = []
+        self._counted: Counter[str] = Counter()
+        self._writers: dict[int, StatusWriter] = {}
+        self._statuses: list[Output] = []
+
+    # --- what is due
+
+    def release_retries(self, rows: list[tuple[bytes, bytes]]) -> None:
+        """Put deliveries on `outbox` again."""
+        stage, header = self._stage, self._stage.headers["Delivery"]
+        for key, row in rows:
+            pending = read_pending(key)
+            user = pending.slot.rpartition(b":")[0]
+            partition = partition_of(user, stage.partitions)
+            self.step.emit(stage.topics.outbox, partition, user, header + read_delivery_body(row))
+            self._changes[key] = None
+            self._end(seen_digest(pending.slot, pending.notification_id), "RELEASED")
+        self._counted["retries_released"] += len(rows)
+        self._counted["retries_pending"] -= len(rows)
+
+    def release(self, rows: list[tuple[bytes, bytes]]) -> int:
+        """Put notifications on `due`, or end those that are of no use any more. Returns how many were released."""
+        stage, header, now = self._stage, self._stage.headers["Due"], self.now
+        emitted: list[Output] = []
+        for key, row in rows:
+            pending = read_pending(key)
+            due_at, _, slot, notification_id = pending
+            held = read_held(row, slot)
+            self._remove(key, pending)
+            if held.expires_at is not None and held.expires_at <= now:
+                self._expire(slot, notification_id, held.origin)
+                continue
+            value = write_due(due_at, now, *held.origin, held.body, header)
+            emitted.append((slot, value, NO_HEADERS))
+            self._status(held.origin, slot, notification_id, "RELEASED", b"due")
+            self._end(seen_digest(slot, notification_id), "RELEASED")
+            stage.lateness.note(now - due_at)
+        if emitted:
+            self.step.outputs[stage.topics.due, self._partition] = emitted
+        self._counted["released"] += len(emitted)
+        return len(emitted)
+
+    # --- what arrives
+
+    def look_up(self, records: list[Deferral | Command]) -> None:
+        """Read all that is known of the ids of these records, in one go."""
+        indexes = [index_key(record.slot, record.notification_id) for record in records]
+        digests = [seen_digest(record.slot, record.notification_id) for record in records]
+        rows = self._stage.table.read(self._partition, indexes + [id_key(digest) for digest in digests])
+        for record, key, row in zip(records, indexes, rows, strict=False):
+            if key not in self._index:
+                self._index[key] = None if row is None else read_index(row, record.slot, record.notification_id)
+        for digest, row in zip(digests, rows[len(indexes) :], strict=True):
+            if row is not None and digest not in self._ended:
+                self._ended[digest] = read_ended(row)
+
+    def take_retry(self, retry: Retry, offset: int) -> None:
+        """Hold a delivery until its next attempt."""
+        pending = Pending(retry.due_at, offset, retry.slot, retry.notification_id)
+        key = pending_key(pending, RETRIES)
+        self._changes[key] = retry.row
+        self._retried.add((retry.slot, retry.notification_id))
+        self._stage.retries.put(key, retry.due_at)
+        self._counted["retries_taken"] += 1
+        self._counted["retries_pending"] += 1
+
+    def take(self, deferral: Deferral, offset: int) -> None:
+        """Hold a notification until it is due, unless it has ended before it came."""
+        slot, notification_id, due_at, expires_at, origin, row = deferral
+        known = index_key(slot, notification_id)
+        before = self._index[known]
+        same = None if before is None else self._held(before).origin == origin
+        ended = self._ended.get(seen_digest(slot, notification_id))
+        decision = scheduling.take(due_at, expires_at, same, ended, self.now)
+        if isinstance(decision, scheduling.Duplicate):
+            self._counted["duplicates"] += 1
+            self._status(origin, slot, notification_id, "DUPLICATE", b"scheduled before", notification_id)
+            return
+        if before is not None:  # the same event again: in place of what it was
+            self._remove(pending_key(before), before)
+            self._counted["moved"] += 1
+        else:
+            self._counted["scheduled"] += 1
+        if isinstance(decision, scheduling.CancelledBefore):
+            self._counted["cancelled"] += 1
+            self._status(origin, slot, notification_id, "CANCELLED", b"its id was cancelled before it came here")
+            self._end(seen_digest(slot, notification_id), "CANCELLED")
+        elif isinstance(decision, scheduling.Expire):
+            self._expire(slot, notification_id, origin)
+        else:
+            self._put(Pending(due_at, offset, slot, notification_id), row)
+
+    def cancel(self, command: Command) -> dict[str, Any]:
+        """Cancel, if it is not too late. Returns the fields of the answer."""
+        slot, notification_id = command.slot, command.notification_id
+        pending, ended, retry_waits = self._known(slot, notification_id)
+        due_at = None if pending is None else pending.due_at
+        decision = scheduling.cancel(due_at, retry_waits, ended, self.now)
+        if isinstance(decision, scheduling.Cancelled):
+            assert pending is not None, "it has a due time"
+            held = self._held(pending)
+            self._remove(pending_key(pending), pending)
+            self._counted["cancelled"] += 1
+            reason = f"cancelled by {command.requested_by or 'an unnamed caller'} ({command.request_id})"
+            self._status(held.origin, slot, notification_id, "CANCELLED", reason.encode())
+            self._end(seen_digest(slot, notification_id), "CANCELLED")
+            return {"outcome": "CANCELLED", "due_at_before": decision.due_at}
+        if isinstance(decision, scheduling.Unknown):
+            self._end(seen_digest(slot, notification_id), "AWAITED")
+        return _not_done(decision)
+
+    def move(self, command: Command, to: int, offset: int) -> dict[str, Any]:
+        """Give it another time, if it is not too late. Returns the fields of the answer."""
+        slot, notification_id = command.slot, command.notification_id
+        pending, ended, retry_waits = self._known(slot, notification_id)
+        held = None if pending is None else self._held(pending)
+        decision = scheduling.move(
+            None if pending is None else pending.due_at,
+            to,
+            None if held is None else held.expires_at,
+            retry_waits,
+            ended,
+            self.now,
+        )
+        if isinstance(decision, scheduling.Moved):
+            assert pending is not None and held is not None, "it has a due time"
+            row = self._row(pending)
+            self._remove(pending_key(pending), pending)
+            self._put(Pending(to, offset, slot, notification_id), row)
+            self._counted["moved"] += 1
+            self._status(held.origin, slot, notification_id, "DEFERRED", b"moved", None, to)
+            return {"outcome": "MOVED", "due_at_before": decision.before, "due_at_after": decision.after}
+        if isinstance(decision, scheduling.WouldExpire):
+            return {"outcome": "WOULD_EXPIRE", "due_at_before": decision.due_at, "due_at_after": decision.due_at}
+        return _not_done(decision)
+
+    # --- rows
+
+    def _known(self, slot: bytes, notification_id: bytes) -> tuple[Pending | None, Ended | None, bool]:
+        pending = self._index[index_key(slot, notification_id)]
+        ended = self._ended.get(seen_digest(slot, notification_id))
+        retry_waits = pending is None and (
+            (slot, notification_id) in self._retried
+            or self._stage.table.retry(self._partition, slot, notification_id) is not None
+        )
+        return pending, ended, retry_waits
+
+    def _row(self, pending: Pending) -> bytes:
+        key = pending_key(pending)
+        row = self._changes.get(key) or self._stage.table.read(self._partition, [key])[0]
+        assert row is not None, f"the index names a row that is not there: {key!r}"
+        return row
+
+    def _held(self, pending: Pending) -> Held:
+        return read_held(self._row(pending), pending.slot)
+
+    def _put(self, pending: Pending, row: bytes) -> None:
+        key = pending_key(pending)
+        self._changes[key] = row
+        self._index[index_key(pending.slot, pending.notification_id)] = pending
+        self._stage.deferrals.put(key, pending.due_at)
+        self._counted["pending"] += 1
+
+    def _remove(self, key: bytes, pending: Pending) -> None:
+        if self._changes.get(key) is not None:
+            del self._changes[key]  # it came in this very step, and was never there
+        else:
+            self._changes[key] = None
+        self._index[index_key(pending.slot, pending.notification_id)] = None
+        self._counted["pending"] -= 1
+
+    def _end(self, digest: bytes, how: Ending) -> None:
+        self._ended[digest] = Ended(how, self.now)
+        self._ids.append(digest + ENDING_MARKS[how])
+
+    def _expire(self, slot: bytes, notification_id: bytes, origin: Origin) -> None:
+        self._counted["expired"] += 1
+        self._status(origin, slot, notification_id, "EXPIRED", EXPIRED_REASON)
+        self._end(seen_digest(slot, notification_id), "EXPIRED")
+
+    def _status(
+        self,
+        origin: Origin,
+        slot: bytes,
+        notification_id: bytes,
+        state: State,
+        reason: bytes,
+        by: bytes | None = None,
+        until: int | None = None,
+    ) -> None:
+        writer = self._writers.get(origin[0])
+        if writer is None:
+            header = self._stage.headers["Status"]
+            writer = self._writers[origin[0]] = StatusWriter("schedule", self.now, origin[0], header)
+        value = writer.write(notification_id, slot, state, reason, origin[1], 0, by, until)
+        self._statuses.append((slot, value, NO_HEADERS))
+
+    def sweep(self, key: bytes) -> None:
+        """Forget a block."""
+        self._changes[key] = None
+
+    def finish(self) -> tuple[Step, Counts]:
+        """Return the step with its changes, and what the ledger says after it."""
+        stage, counted = self._stage, self._counted
+        counts = stage.counts
+        if counted:
+            counts = Counts(*(value + counted[name] for name, value in zip(Counts._fields, counts, strict=True)))
+        if self._statuses:
+            self.step.outputs[stage.topics.statuses, self._partition] = self._statuses
+        if self._ids:
+            block = Block(self.now, self.now + REMEMBERED_MS, b"".join(self._ids), [])
+            stage.sweeper.put(self._changes, block)
+        if self._changes:
+            self.step.changes[stage.table.name] = self._changes
+        return self.step, counts
+
+
+def _not_done(decision: scheduling.TooLate | scheduling.Unknown) -> dict[str, Any]:
+    if isinstance(decision, scheduling.TooLate):
+        return {"outcome": f"ALREADY_{decision.how}", "ended_at": decision.at}
+    return {"outcome": "UNKNOWN_ID", "holds_until": decision.holds_until}
