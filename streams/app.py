@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from connectors.outcome import Connector, ProviderName
 from schemas.codec import Codec
@@ -21,6 +21,7 @@ from streams.settings import Settings, kafka_client_options
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables
 from streams.stages.schedule import ScheduleDecider, ScheduleOptions
+from streams.stages.schedule_metrics import Lateness, ScheduleCollector
 from streams.stages.schedule_table import ScheduleTable
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
@@ -105,7 +106,14 @@ def _schedule(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     table = app.lane_table(ScheduleTable, "schedule")
     assert isinstance(table, ScheduleTable)
     settings = parts.settings
-    options = ScheduleOptions(settings.release_per_second_max / settings.partitions)
+    lateness = Lateness()
+    options = ScheduleOptions(settings.release_per_second_max / settings.partitions, lateness)
+
+    def deciders() -> dict[int, ScheduleDecider]:
+        lanes = cast("dict[int, StepLane]", app.lanes.lanes("schedule"))
+        return {partition: cast(ScheduleDecider, lane.decider) for partition, lane in lanes.items()}
+
+    app.metrics.add(ScheduleCollector(deciders, lateness))
 
     def new_lane(context: LaneContext) -> StepLane:
         decider = ScheduleDecider(context.partition, settings.partitions, table, topics, parts.codec, options)

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, cast
 import faust
 from faust.web.drivers.aiohttp import Web as AiohttpWeb
 
+from streams.metrics import Metrics
+
 from .chunk import Chunk, ChunkSchema
 from .consumer import LaneConsumer, LaneTransport
 from .lane import wall_ms
@@ -54,6 +56,7 @@ class LaneApp(faust.App):
         self.options = options
         self.client_options = {"bootstrap_servers": options.bootstrap, **options.client_options}
         self.budget = StoreBudget()
+        self.metrics = Metrics()
         self.replay: ChangelogReplay | None = None
         self.failure: BaseException | None = None
         settings: dict[str, Any] = {

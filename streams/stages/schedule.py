@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.codec import Codec
@@ -39,9 +39,10 @@ COMPANY_MS = 50
 
 @dataclass(frozen=True, slots=True)
 class ScheduleOptions:
-    """`release_per_second_max`: of one partition; 0: no limit."""
+    """`release_per_second_max`: of one partition; 0: no limit. `lateness` is noted for all partitions of a worker."""
 
     release_per_second_max: float = 0.0
+    lateness: Lateness = field(default_factory=Lateness)
 
 
 class ScheduleDecider:
@@ -54,8 +55,9 @@ class ScheduleDecider:
         table: ScheduleTable,
         topics: TopicNames,
         codec: Codec,
-        options: ScheduleOptions = ScheduleOptions(),
+        options: ScheduleOptions | None = None,
     ) -> None:
+        options = options or ScheduleOptions()
         self.partition = partition
         self.partitions = partitions
         self.table = table
@@ -71,7 +73,7 @@ class ScheduleDecider:
         self.deferrals = DueQueue(table, partition, DEFERRALS, ledger.deferrals_front)
         self.retries = DueQueue(table, partition, RETRIES, ledger.retries_front)
         self.sweeper = Sweeper(table, partition)
-        self.lateness = Lateness()
+        self.lateness = options.lateness
         self.rows_difference = 0
         self._counter = RowCounter(table, partition)
         self._per_second = options.release_per_second_max

@@ -1,0 +1,35 @@
+"""The metrics of a worker: every name there is, and one registry for each app, so that two in a process never meet."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+
+class Metric(StrEnum):
+    """Every metric, by the name under which it is scraped. Units come last, as Prometheus wants it."""
+
+    SCHEDULE_PENDING = "ringonce_schedule_pending"
+    SCHEDULE_TOTAL = "ringonce_schedule_total"
+    SCHEDULE_LEDGER_DIFFERENCE = "ringonce_schedule_ledger_difference"
+    SCHEDULE_LATENESS_SECONDS = "ringonce_schedule_lateness_seconds"
+
+
+class Metrics:
+    """The registry of one app. What is added is asked when somebody scrapes, and costs nothing before."""
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+
+    def add(self, collector: Collector) -> None:
+        """Add what one stage shows of itself."""
+        self._registry.register(collector)
+
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,166 @@
+"""Cancels and moves: a command is written to `scheduled`, and its answer awaited on `answers`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple, Self, cast
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import TopicPartition
+
+from schemas.codec import Codec
+from schemas.keys import check_notification_id, partition_of, slot_key
+from schemas.poison import PoisonError
+from schemas.records import ScheduleAnswer
+from streams.kafka_consumer import stop_consumer
+from streams.settings import Settings, kafka_client_options
+from streams.topics import TopicNames
+
+logger = logging.getLogger(__name__)
+
+
+class Target(NamedTuple):
+    """Which notification a command is for."""
+
+    user_id: str
+    type: str
+    notification_id: str
+
+    @property
+    def slot(self) -> bytes:
+        """The key of its slot. Raises PoisonError INVALID_FIELD for names that cannot be."""
+        check_notification_id(self.notification_id.encode(errors="surrogatepass"))
+        return slot_key(self.user_id, self.type)
+
+
+class Asked(NamedTuple):
+    """A command that is on Kafka; `answer` is None where none came in time: it will be carried out all the same."""
+
+    request_id: str
+    answer: ScheduleAnswer | None
+
+
+class ScheduleCommands:
+    """Writes commands and finds their answers; whichever worker decides, and wherever its partition moves meanwhile.
+
+    Raises what aiokafka raises when Kafka cannot be reached. Start it once, use it for many.
+    """
+
+    def __init__(self, settings: Settings, codec: Codec) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._topics = TopicNames.of(settings)
+        self._waiting: dict[str, asyncio.Future[ScheduleAnswer]] = {}
+        self._starting = asyncio.Lock()
+        self._producer: Any = None
+        self._consumer: Any = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Connect, and read answers from now on. Doing it again does nothing, unless reading has ended since."""
+        async with self._starting:
+            if self._reading is not None and not self._reading.done():
+                return
+            await self.close()
+            options = kafka_client_options(self._settings)
+            self._producer = AIOKafkaProducer(acks="all", enable_idempotence=True, **options)
+            self._consumer = AIOKafkaConsumer(isolation_level="read_committed", enable_auto_commit=False, **options)
+            try:
+                await self._producer.start()
+                await self._consumer.start()
+                partitions = [
+                    TopicPartition(self._topics.answers, number) for number in range(self._settings.partitions)
+                ]
+                self._consumer.assign(partitions)
+                for tp, end in (await self._consumer.end_offsets(partitions)).items():
+                    self._consumer.seek(tp, end)
+            except BaseException:
+                await self.close()
+                raise
+            self._reading = asyncio.create_task(self._read(self._consumer))
+
+    async def close(self) -> None:
+        """Let go of the connections; who still waits gets no answer."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
+        producer, self._producer = self._producer, None
+        consumer, self._consumer = self._consumer, None
+        if producer is not None:
+            await producer.stop()
+        if consumer is not None:
+            await stop_consumer(consumer)
+
+    async def cancel(self, target: Target, requested_by: str, seconds: float, request_id: str | None = None) -> Asked:
+        """Cancel, and wait for the answer at most so long. Raises PoisonError for a command that would be refused."""
+        return await self._ask("Cancel", target, requested_by, seconds, request_id, {})
+
+    async def move(
+        self, target: Target, due_at: int, requested_by: str, seconds: float, request_id: str | None = None
+    ) -> Asked:
+        """Move to `due_at`, milliseconds since the epoch, and wait for the answer. Raises as `cancel`."""
+        return await self._ask("Move", target, requested_by, seconds, request_id, {"due_at": due_at})
+
+    async def _ask(
+        self,
+        name: str,
+        target: Target,
+        requested_by: str,
+        seconds: float,
+        request_id: str | None,
+        rest: dict[str, int],
+    ) -> Asked:
+        slot = target.slot
+        request_id = request_id or uuid.uuid4().hex
+        for field, text in (("request_id", request_id), ("requested_by", requested_by)):
+            if len(text.encode(errors="surrogatepass")) > 128:
+                raise PoisonError("INVALID_FIELD", f"{field} has more than 128 bytes")
+        command = {
+            **target._asdict(),
+            "request_id": request_id,
+            "requested_by": requested_by,
+            "requested_at": time.time_ns() // 1_000_000,
+            **rest,
+        }
+        value = self._codec.encode(name, command, self._topics.scheduled)
+        await self.start()
+        answer = self._waiting.setdefault(request_id, asyncio.get_running_loop().create_future())
+        try:
+            partition = partition_of(slot, self._settings.partitions)
+            await self._producer.send_and_wait(self._topics.scheduled, value, slot, partition)
+            async with asyncio.timeout(seconds):
+                return Asked(request_id, await asyncio.shield(answer))
+        except TimeoutError:
+            return Asked(request_id, None)
+        finally:
+            if self._waiting.get(request_id) is answer:
+                del self._waiting[request_id]
+
+    async def _read(self, consumer: Any) -> None:
+        decode: Callable[..., Any] = self._codec.decode
+        while True:
+            for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                for record in records:
+                    try:
+                        answer = cast(ScheduleAnswer, decode(record.value, ("ScheduleAnswer",)).record)
+                    except PoisonError as error:
+                        logger.warning("%s-%d@%d: %s", record.topic, record.partition, record.offset, error)
+                        continue
+                    waiting = self._waiting.get(answer["request_id"])
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(answer)
