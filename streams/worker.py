@@ -25,10 +25,13 @@ from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.lane.table import LaneTable
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
+from streams.publish.schedule_commands import ScheduleCommands
 from streams.settings import Settings, SettingsError
 from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
+from streams.web.metrics_view import install_metrics_view
+from streams.web.schedule_views import install_schedule_views
 from streams.web.views import install_views
 
 logger = logging.getLogger(__name__)
@@ -83,17 +86,21 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     report = await ensure_topics(settings)
     if report.differences:
         raise TopicsError("\n".join(report.differences))
+    codec = open_codec(settings)
     app = create_app(
         AppParts(
             settings=settings,
             types=types,
             connectors=connectors,
-            codec=open_codec(settings),
+            codec=codec,
             wall_ms=_clock(),
         )
     )
     os.environ[WEB_PORT_VARIABLE] = str(app.conf.web_port)
     routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
+    install_metrics_view(app)
+    commands = ScheduleCommands(settings, codec)
+    install_schedule_views(app, routing, commands)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,6 +113,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         return await _run_app(app, stop, options)
     finally:
         await routing.close()
+        await commands.close()
         for connector in connectors.values():
             await connector.close()
 

@@ -34,7 +34,6 @@ class Target(NamedTuple):
     @property
     def slot(self) -> bytes:
         """The key of its slot. Raises PoisonError INVALID_FIELD for names that cannot be."""
-        check_notification_id(self.notification_id.encode(errors="surrogatepass"))
         return slot_key(self.user_id, self.type)
 
 
@@ -126,6 +125,10 @@ class ScheduleCommands:
         rest: dict[str, int],
     ) -> Asked:
         slot = target.slot
+        try:
+            check_notification_id(target.notification_id.encode())
+        except UnicodeEncodeError as error:
+            raise PoisonError("INVALID_FIELD", f"notification_id is not UTF-8: {error.reason}") from None
         request_id = request_id or uuid.uuid4().hex
         for field, text in (("request_id", request_id), ("requested_by", requested_by)):
             if len(text.encode(errors="surrogatepass")) > 128:

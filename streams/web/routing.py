@@ -68,7 +68,13 @@ class Routing:
                 return Elsewhere(url)
         return Moving()
 
-    async def forward(self, url: str, *path: bytes) -> httpx.Response | None:
+    def others(self, table: LaneTable) -> list[str]:
+        """Return the URLs of the other workers that have partitions of this table."""
+        own = str(self._app.conf.canonical_url)
+        metadata = self._app.assignor.tables_metadata()
+        return sorted(url for url, topics in metadata.items() if topics.get(table.changelog) and url != own)
+
+    async def forward(self, url: str, *path: bytes, query: str = "") -> httpx.Response | None:
         """Ask another worker; None where it does not answer in time, or where it is of another system."""
         if self._client is None:
             limits = httpx.Limits(max_connections=FORWARDS_AT_ONCE_MAX)
@@ -78,7 +84,8 @@ class Routing:
         quoted = "/".join(quote(part, safe="").replace(".", "%2E") for part in path)
         try:
             async with asyncio.timeout(FORWARD_SECONDS_MAX):
-                answer = await self._client.get(f"{url.rstrip('/')}/{quoted}", headers={FORWARDED_HEADER: "1"})
+                asked = f"{url.rstrip('/')}/{quoted}" + (f"?{query}" if query else "")
+                answer = await self._client.get(asked, headers={FORWARDED_HEADER: "1"})
         except (httpx.HTTPError, TimeoutError):
             return None
         # The address of a worker that is gone may be somebody else's by now.
