@@ -20,8 +20,7 @@ import uvloop
 
 from streams.app import AppParts, create_app
 from streams.lane.app import LaneApp
-from streams.lane.recovery import ChangelogReplay
-from streams.lane.table import LaneTable
+from streams.lane.recovery import ChangelogReplay, LaneTableManager
 from streams.settings import Settings, load_settings
 from streams.types_file import NotificationTypes
 
@@ -67,10 +66,8 @@ def _is_ready(app: LaneApp, partitions: int) -> bool:
 
 
 def _followed(app: LaneApp) -> dict[int, int]:
-    table = cast(LaneTable, app.tables["slots"])
-    if not app.lanes.opened.is_set():
-        return {}
-    return {tp.partition: table.changelog_position(tp.partition) for tp in app.assignor.assigned_standbys()}
+    follower = cast(LaneTableManager, app.tables).recovery.follower
+    return {tp.partition: table.changelog_position(tp.partition) for tp, table in follower.tables.items()}
 
 
 def main() -> None:

@@ -15,15 +15,12 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-import aiokafka
-from aiokafka.structs import TopicPartition
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from streams.kafka_consumer import stop_consumer
-
-from .chunk import Chunk
+from .changelog import ChangelogReader
+from .standby import StandbyFollower
 from .table import LaneTable
 
 if TYPE_CHECKING:
@@ -32,8 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REPLAY_RECORDS_MAX = 10_000
-REPLAY_FETCH_BYTES_MAX = 4 * 1024 * 1024
 REPLAY_SILENCE_SECONDS_MAX = 60.0
 PROGRESS_SECONDS = 5.0
 PARK_SECONDS_MAX = 30.0
@@ -44,7 +39,7 @@ class ReplayStalledError(Exception):
 
 
 class ChangelogReplay:
-    """Brings local tables up to the end of their changelogs."""
+    """Brings local tables up to the end of their changelogs. `replayed`, `remaining`: records, and offsets to go."""
 
     def __init__(self, consumer_options: Mapping[str, Any]) -> None:
         self._consumer_options = dict(consumer_options)
@@ -57,21 +52,14 @@ class ChangelogReplay:
         if not tables:
             return
         started_at = time.monotonic()
-        consumer = aiokafka.AIOKafkaConsumer(
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=REPLAY_FETCH_BYTES_MAX,
-            fetch_max_wait_ms=100,
-            **self._consumer_options,
-        )
-        await consumer.start()
+        reader = ChangelogReader(self._consumer_options, tables)
         try:
-            await self._replay(consumer, tables)
+            await reader.start()
+            await self._replay(reader)
         finally:
-            await stop_consumer(consumer)
+            await reader.stop()
         self.seconds = time.monotonic() - started_at
-        logger.info("recovery: %d changelog records applied in %.1f s", self.replayed, self.seconds)
+        logger.info("recovery: %s", self.describe())
 
     def describe(self) -> str:
         """Return how it goes, or how it went, for people."""
@@ -79,60 +67,56 @@ class ChangelogReplay:
             return f"{self.replayed:,} changelog records applied, {self.remaining:,} to go"
         return f"{self.replayed:,} changelog records applied in {self.seconds:.1f} s"
 
-    async def _replay(self, consumer: aiokafka.AIOKafkaConsumer, tables: Mapping[TP, LaneTable]) -> None:
-        partitions = [TopicPartition(*tp) for tp in tables]
-        consumer.assign(partitions)
-        first, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        open_ends: dict[TopicPartition, int] = {}
-        for tp in partitions:
-            start = self._start(TP(*tp), tables[TP(*tp)], first[tp], ends[tp])
-            consumer.seek(tp, start)
-            if start < ends[tp]:
-                open_ends[tp] = ends[tp]
-            else:
-                consumer.pause(tp)
+    async def _replay(self, reader: ChangelogReader) -> None:
+        ends = await reader.ends()
+        behind = reader.behind(ends)
+        reader.pause(set(ends) - set(behind))
         loop = asyncio.get_running_loop()
         heard_at = reported_at = loop.time()
-        positions = {tp: await consumer.position(tp) for tp in open_ends}
-        while open_ends:
-            got = await consumer.getmany(*open_ends, timeout_ms=500, max_records=REPLAY_RECORDS_MAX)
-            for tp in list(open_ends):
-                position = await consumer.position(tp)
-                if position > positions[tp]:
-                    chunk = Chunk(tp.topic, tp.partition, positions[tp], position, got.get(tp, []))
-                    tables[TP(*tp)].apply_chunk(chunk)
-                    self.replayed += len(chunk.records)
-                    positions[tp], heard_at = position, loop.time()
-                if position >= open_ends[tp]:
-                    del open_ends[tp]
-                    consumer.pause(tp)
-            self.remaining = sum(end - positions[tp] for tp, end in open_ends.items())
+        while behind:
+            if await reader.apply_next(behind, 500):
+                heard_at = loop.time()
+            done, behind = behind, reader.behind(ends)
+            reader.pause(set(done) - set(behind))
+            self.replayed, self.remaining = reader.read, sum(behind.values())
             if loop.time() - heard_at > REPLAY_SILENCE_SECONDS_MAX:
                 raise ReplayStalledError(f"nothing read for {REPLAY_SILENCE_SECONDS_MAX} s, {self.remaining} to go")
             if loop.time() - reported_at > PROGRESS_SECONDS:
                 reported_at = loop.time()
                 logger.warning("recovery: %s", self.describe())
 
-    @staticmethod
-    def _start(tp: TP, table: LaneTable, first: int, end: int) -> int:
-        persisted = table.persisted_offset(tp)
-        if persisted is None:
-            return first
-        if persisted >= end:
-            logger.warning("%s-%d: local state is ahead of the changelog, read anew", tp.topic, tp.partition)
-        elif persisted + 1 < first:
-            # What was deleted meanwhile may have left no trace in a compacted changelog.
-            logger.warning("%s-%d: local state is older than the changelog, read anew", tp.topic, tp.partition)
-        else:
-            return persisted + 1
-        table.wipe(tp.partition)
-        return first
-
 
 class FencedRecovery(Recovery):
-    """Faust's recovery with the order above; standbys stay as Faust has them."""
+    """Faust's recovery with the order above, and standbys that Faust assigns and we follow."""
 
     app: LaneApp
+
+    def __init__(self, app: LaneApp, tables: Any, **kwargs: Any) -> None:
+        self.follower = StandbyFollower(app.client_options)
+        self._standbys: dict[TP, LaneTable] = {}
+        super().__init__(app, tables, **kwargs)
+
+    def add_standby(self, table: Any, tp: TP) -> None:
+        """Note a standby. Faust is not told: it would read the changelog through its own consumer."""
+        self._standbys[tp] = table
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """From here on partitions change their owners: what was followed may become ours."""
+        self.follower.halt()
+        super().on_partitions_revoked(revoked)
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Stop following, then note what is assigned."""
+        await self.follower.stop()
+        self._standbys.clear()
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    async def on_stop(self) -> None:
+        """Stop following."""
+        await self.follower.stop()
+        await super().on_stop()
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:
         # Faust goes on as if all were well when its time-out strikes; a rebalance or a stop ends the wait as before.
@@ -140,16 +124,16 @@ class FencedRecovery(Recovery):
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str) -> None:
         if title == "active":
+            await self.follower.stop()
             await self.app.lanes.fence(consumer.assignment())
             replay = self.app.replay = ChangelogReplay(self.app.client_options)
             await replay.run({tp: cast(LaneTable, self.tp_to_table[tp]) for tp in tps})
         await super()._build_highwaters(consumer, tps, destination, title)
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str) -> None:
-        if title != "active":
-            await super()._build_offsets(consumer, tps, destination, title)
-            return
-        for tp in tps:  # the replay is complete: Faust must find nothing left to recover
+        for (
+            tp
+        ) in tps:  # of standbys there are none here; the replay is complete: Faust must find nothing left to recover
             destination[tp] = self.active_highwaters[tp]
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
@@ -164,6 +148,10 @@ class FencedRecovery(Recovery):
         if self.completed.is_set() and not consumer.assignment():
             # With nothing to seek Faust opens nothing; a worker that is one too many is ready too, for the next change.
             await self.app.lanes.open({})
+        if self.completed.is_set() and generation_id == self.app.consumer_generation_id:
+            await self.follower.stop()
+            # Faust's assignor gives a worker standbys of what it has as active: only one of the two may write.
+            self.follower.start({tp: table for tp, table in self._standbys.items() if tp not in self.active_tps})
 
 
 class LaneTableManager(TableManager):
@@ -173,7 +161,7 @@ class LaneTableManager(TableManager):
     def recovery(self) -> FencedRecovery:
         """The recovery service."""
         if self._recovery is None:
-            self._recovery = FencedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery = FencedRecovery(cast("LaneApp", self.app), self, beacon=self.beacon, loop=self.loop)
         return cast(FencedRecovery, self._recovery)
 
     async def on_start(self) -> None:

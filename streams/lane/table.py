@@ -8,7 +8,7 @@ is written, together with the changelog offset, in one WriteBatch once the step'
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -185,14 +185,8 @@ class LaneTable(faust.Table[bytes, bytes]):
         self._apply(chunk.partition, rows, chunk.end - 1)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
-        """Called by Faust for standbys: each event is a chunk."""
-        for chunk in self._chunks(batch):
-            self.apply_chunk(chunk)
-
-    @staticmethod
-    def _chunks(batch: Iterable[EventT[Any]]) -> Iterator[Chunk]:
-        for event in batch:
-            yield cast(Chunk, event.value)
+        """Called by Faust with what it read of changelogs, which is nothing: ChangelogReader reads them."""
+        assert not list(batch), "Faust was told of no changelog to read"
 
     def wipe(self, partition: int) -> None:
         """Forget one partition's local data, to read it from the changelog again."""

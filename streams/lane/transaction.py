@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -80,6 +80,17 @@ class Step:
         return not (self.offsets or any(self.outputs.values()) or any(self.changes.values()))
 
 
+class Batch(NamedTuple):
+    """A batch of records on its way. The acknowledgement names the offset of its first record only."""
+
+    ack: asyncio.Future[Any]
+    records: int
+
+    def last_offset(self) -> int:
+        """The offset of its last record, once it is acknowledged."""
+        return int(self.ack.result().offset) + self.records - 1
+
+
 class PartitionTransaction:
     """The transactional producer of one stage on one partition, and the order in which a step takes effect."""
 
@@ -121,8 +132,8 @@ class PartitionTransaction:
         """
         before = 0 if self._clock is None else self._clock.wall_ms()
         producer = self._producer
-        applied: list[tuple[LocalTable, Changes, list[asyncio.Future[Any]]]] = []
-        sent: list[asyncio.Future[Any]] = []
+        applied: list[tuple[LocalTable, Changes, list[Batch]]] = []
+        sent: list[Batch] = []
         try:
             await producer.begin_transaction()
             # 1. What the step says to others.
@@ -133,12 +144,12 @@ class PartitionTransaction:
                 if changes:
                     table = self._tables[name]
                     records = [(key, value, NO_HEADERS) for key, value in changes.items()]
-                    acks = await self._send(table.changelog, self.partition, records)
-                    applied.append((table, changes, acks))
-                    sent += acks
+                    batches = await self._send(table.changelog, self.partition, records)
+                    applied.append((table, changes, batches))
+                    sent += batches
             # 3. Every record is acknowledged; one that is not must never be committed around.
-            await asyncio.gather(*sent)
-            self._check_clock(before, [ack for _, _, acks in applied for ack in acks])
+            await asyncio.gather(*(batch.ack for batch in sent))
+            self._check_clock(before, [batch.ack for _, _, batches in applied for batch in batches])
             # 4. How far it has read, in the same transaction.
             if step.offsets:
                 offsets = {TopicPartition(*tp): OffsetAndMetadata(end, "") for tp, end in step.offsets.items()}
@@ -146,12 +157,12 @@ class PartitionTransaction:
             # 5. Now it has happened.
             await producer.commit_transaction()
         except (KafkaError, AssertionError, OSError) as error:
-            for future in sent:
-                future.cancel()
+            for batch in sent:
+                batch.ack.cancel()
             raise StepFailedError(f"{self.stage}-{self.partition}: step not committed: {error!r}") from error
         # 6. The local store follows what Kafka knows, and never leads it.
-        for table, changes, acks in applied:
-            table.apply(self.partition, changes, max(ack.result().offset for ack in acks))
+        for table, changes, batches in applied:
+            table.apply(self.partition, changes, max(batch.last_offset() for batch in batches))
 
     def _check_clock(self, before: int, acks: Sequence[asyncio.Future[Any]]) -> None:
         """The changelogs have the broker's time on their records, and the broker says it with each acknowledgement."""
@@ -163,19 +174,20 @@ class PartitionTransaction:
             if appended.timestamp_type == LOG_APPEND_TIME:
                 self._clock.check(appended.timestamp, before, after)
 
-    async def _send(self, topic: str, partition: int, records: Sequence[Output]) -> list[asyncio.Future[Any]]:
+    async def _send(self, topic: str, partition: int, records: Sequence[Output]) -> list[Batch]:
         producer = self._producer
-        batch, futures = producer.create_batch(), []
+        building, sent, count = producer.create_batch(), [], 0
         for key, value, headers in records:
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                batch.close()
-                futures.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
-                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+            if building.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                building.close()
+                sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count))
+                building, count = producer.create_batch(), 0
+                if building.append(key=key, value=value, timestamp=None, headers=headers) is None:
                     raise StepFailedError(f"{topic}: one record exceeds {BATCH_BYTES_MAX} bytes, key {key!r}")
-        batch.close()
-        futures.append(await producer.send_batch(batch, topic, partition=partition))
-        return futures
+            count += 1
+        building.close()
+        sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count))
+        return sent
 
     async def close(self, timeout_seconds: float) -> None:
         """Let go of the producer; an open transaction is left to the next owner's fence."""
