@@ -1,4 +1,4 @@
-"""Records that hold a whole notification, written around its bytes, which are not decoded: Delivery, Deferral, Due.
+"""Records that hold a whole notification, written around its bytes, which are not decoded: Delivery, Due and others.
 
 A record within a record is just its bytes in Avro, so what the producer wrote is passed on as it is. `body` is always
 that of a valid notification of the current contract: `value[head.body_start:]` or `current_body`.
@@ -19,8 +19,9 @@ from schemas.varint import write_bytes, write_long
 _NOTIFICATION: Final = CONTRACTS["Notification"]
 _DELIVERY_HEADER: Final = CONTRACTS["Delivery"].header
 _DEFERRAL_HEADER: Final = CONTRACTS["Deferral"].header
+_LOCAL_DEFERRAL_HEADER: Final = CONTRACTS["LocalDeferral"].header
 _DUE_HEADER: Final = CONTRACTS["Due"].header
-_HOLDERS: Final = ("Notification", "Due", "Deferral", "Delivery")
+_HOLDERS: Final = ("Notification", "Due", "Deferral", "LocalDeferral", "Delivery")
 
 
 def notification_body(value: bytes) -> bytes | None:
@@ -79,6 +80,16 @@ def write_deferral(
 ) -> bytes:
     """A Deferral; the fields are those of schemas/avsc/deferral.avsc. `header`: `Codec.header("Deferral", topic)`."""
     return b"".join((header, write_long(due_at), write_long(origin_partition), write_long(origin_offset), body))
+
+
+def write_local_deferral(
+    asked_at: int, origin_partition: int, origin_offset: int, body: bytes, header: bytes = _LOCAL_DEFERRAL_HEADER
+) -> bytes:
+    """A LocalDeferral; the fields are those of schemas/avsc/local_deferral.avsc.
+
+    `header`: `Codec.header("LocalDeferral", topic)`.
+    """
+    return b"".join((header, write_long(asked_at), write_long(origin_partition), write_long(origin_offset), body))
 
 
 def write_due(

@@ -7,6 +7,7 @@ from schemas.envelopes import (
     write_deferral,
     write_delivery,
     write_due,
+    write_local_deferral,
 )
 from schemas.heads import RE_ENCODE, Head, read_head, read_heads
 from schemas.slots import SlotRow, read_slot, write_slot
@@ -27,5 +28,6 @@ __all__ = [
     "write_deferral",
     "write_delivery",
     "write_due",
+    "write_local_deferral",
     "write_slot",
 ]

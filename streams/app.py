@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import lru_cache
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from streams.lane.app import LaneApp, LaneAppOptions
 from streams.lane.lane import LaneContext, StepLane, WallClock, wall_ms
 from streams.lane.lanes import Stage
 from streams.lane.table import LaneTable
+from streams.policies.preferences import TypeHours
+from streams.policies.quiet_hours import read_quiet_hours
 from streams.policies.retrying import RetryPolicy
 from streams.policies.suppression import SlotPolicy
 from streams.settings import Settings, kafka_client_options
@@ -25,8 +28,9 @@ from streams.stages.schedule_metrics import Lateness, ScheduleCollector
 from streams.stages.schedule_table import ScheduleTable
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
+from streams.time_zones import zone_named
 from streams.topics import TopicNames
-from streams.types_file import NotificationTypes, TypePolicy
+from streams.types_file import USERS_ZONE, NotificationTypes, TypePolicy
 from streams.web.address import advertised_host, web_port
 
 LANE_IN_FLIGHT_MIN = 16  # with many partitions each lane still has a few requests under way
@@ -131,13 +135,14 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         grace_ms=int(parts.settings.grace_seconds * 1000),
         chance=parts.chance,
         connectors=parts.connectors,
-        policy_of=deliver_policies(parts.types),
+        policy_of=deliver_policies(parts.types, parts.settings.time_zone),
     )
 
     def new_lane(context: LaneContext) -> DeliverLane:
         return DeliverLane(context, tables, topics, settings, parts.codec)
 
-    return Stage("deliver", (topics.outbox, topics.devices), (tables.deliveries, tables.directory), new_lane)
+    sources = (topics.outbox, topics.devices, topics.preferences)
+    return Stage("deliver", sources, (tables.deliveries, tables.directory), new_lane)
 
 
 def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[bytes], SlotPolicy | None]:
@@ -160,18 +165,18 @@ def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[byt
     return lambda slot: of_type(slot.rpartition(b":")[2])
 
 
-def deliver_policies(types: NotificationTypes) -> Callable[[str], DeliverPolicy | None]:
-    """Return what gives the rules of sending by type."""
+def deliver_policies(types: NotificationTypes, time_zone: str = "UTC") -> Callable[[str], DeliverPolicy | None]:
+    """Return what gives the rules of sending by type. `time_zone`: of users who name none, where a type names none."""
 
     @lru_cache(maxsize=10_000)
     def of_type(name: str) -> DeliverPolicy | None:
         policy = types.policy(name)
-        return None if policy is None else _deliver_policy(policy)
+        return None if policy is None else _deliver_policy(policy, time_zone)
 
     return of_type
 
 
-def _deliver_policy(policy: TypePolicy) -> DeliverPolicy:
+def _deliver_policy(policy: TypePolicy, time_zone: str) -> DeliverPolicy:
     return DeliverPolicy(
         retry=RetryPolicy(
             attempts=policy.attempts,
@@ -184,4 +189,16 @@ def _deliver_policy(policy: TypePolicy) -> DeliverPolicy:
         urgent=policy.urgent,
         newest_device=policy.devices == "newest",
         resend_unknown=policy.on_unknown == "resend",
+        hours=_hours(policy, time_zone),
+    )
+
+
+def _hours(policy: TypePolicy, time_zone: str) -> TypeHours:
+    quiet_zone = None if policy.quiet_hours_zone == USERS_ZONE else zone_named(policy.quiet_hours_zone)
+    return TypeHours(
+        zone=zone_named(policy.time_zone or time_zone) or UTC,
+        quiet_hours=tuple(map(read_quiet_hours, policy.quiet_hours)),
+        quiet_zone=quiet_zone,
+        ignores_users=policy.ignore_quiet_hours,
+        hold_ms_max=policy.hold_seconds_max * 1000,
     )

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.provider_settings import ApnsSettings, FcmSettings, WebPushSettings
 from streams.setting_error import ENV_PREFIX, MissingSettingError, SettingsError
+from streams.time_zones import known_zone
 from streams.violations import sentence
 
 __all__ = ["Settings", "SettingsError", "kafka_client_options", "load_settings"]
@@ -106,6 +107,9 @@ class Settings(BaseSettings):
     schema_registry_password: SecretStr | None = Field(None, description="Password for the schema registry.")
 
     types_file: FilePath | None = Field(None, description="Notification types (TOML). Unset: the sample types.")
+    time_zone: Annotated[str, AfterValidator(known_zone)] = Field(
+        "UTC", description="The zone (IANA) of users who name none, where their notification's type names none either."
+    )
     data_dir: Path = Field(Path(".ringonce"), description="Local copies of the tables; may be lost, Kafka has them.")
     web_host: str = Field("127.0.0.1", min_length=1, description="Where the web views and the gateway listen.")
     web_advertised_host: str | None = Field(

@@ -13,14 +13,17 @@ from typing import Any, Literal, Self
 
 from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from schemas.keys import check_type
 from schemas.poison import PoisonError
+from streams.policies.quiet_hours import read_quiet_hours
+from streams.time_zones import known_zone
 from streams.violations import sentence
 
 DAY_SECONDS = 86_400
+USERS_ZONE = "user"
 
 
 class TypesFileError(Exception):
@@ -57,6 +60,24 @@ class TypePolicy(BaseModel):
     body: str = Field("", description="Text (Jinja2), for events that bring none.")
     urgent: bool = Field(True, description="Wake the device up; false: when it is awake anyway.")
     devices: Literal["all", "newest"] = Field("all", description="All devices of the user, or the newest one only.")
+    time_zone: str | None = Field(
+        None, description="The zone (IANA) of users who name none. Unset: `RINGONCE_TIME_ZONE`."
+    )
+    quiet_hours: list[str] = Field(
+        [],
+        description="When it is not sent, beside the user's own quiet hours, but held until they end: `22:00-07:00`, "
+        "`sat,sun 00:00-09:00`.",
+    )
+    quiet_hours_zone: str = Field(
+        "user", description="The zone that these quiet hours are in: an IANA name, or `user` for the user's own."
+    )
+    ignore_quiet_hours: bool = Field(False, description="Send it in the user's quiet hours too: a code to log in with.")
+    hold_seconds_max: int = Field(
+        DAY_SECONDS,
+        ge=1,
+        le=8 * DAY_SECONDS,
+        description="Quiet hours that last for longer than this, from when it would have been sent, end it as EXPIRED.",
+    )
 
     @field_validator("title", "body")
     @classmethod
@@ -66,6 +87,20 @@ class TypePolicy(BaseModel):
         except TemplateSyntaxError as error:
             raise ValueError(f"is not a template: {error.message} (line {error.lineno})") from None
         return source
+
+    @field_validator("time_zone", "quiet_hours_zone")
+    @classmethod
+    def _zone(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is None or (name == USERS_ZONE and info.field_name == "quiet_hours_zone"):
+            return name
+        return known_zone(name)
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _quiet_hours(cls, stretches: list[str]) -> list[str]:
+        for text in stretches:
+            read_quiet_hours(text)
+        return stretches
 
     @model_validator(mode="before")
     @classmethod

@@ -70,13 +70,17 @@ class Defer(NamedTuple):
     due_at: int
 
 
+class Ask(NamedTuple):
+    """Not known when: it is to be sent at a local time of its user, whose zone is not known here."""
+
+
 class Expire(NamedTuple):
     """Drop it: it was useless from `expires_at` on, or could not be sent before."""
 
     expires_at: int
 
 
-Decision = Admit | Suppress | Duplicate | Defer | Expire
+Decision = Admit | Suppress | Duplicate | Defer | Ask | Expire
 
 
 def decide(
@@ -88,12 +92,13 @@ def decide(
     now: int,
     policy: SlotPolicy,
     released: bool = False,
+    zone_unknown: bool = False,
 ) -> Decision:
     """Decide on one notification. Instants in milliseconds since the epoch.
 
     `places` are those of its slot, `policy.limit` of them, None where nobody ever was. `seen`: what is remembered of
     the same notification. `released`: it comes from the schedule, so that having been deferred is no reason to drop
-    it.
+    it. `zone_unknown`: instead of `send_at` it has a local time without a zone.
     """
     if seen is not None and not (released and seen == "DEFERRED"):
         return Duplicate(seen)
@@ -101,6 +106,8 @@ def decide(
         return Expire(expires_at)
     if send_at is not None and send_at > now and not released:
         return Defer(send_at)
+    if zone_unknown and not released:
+        return Ask()
     first: Place | None = None
     for number, place in enumerate(places):
         if place is None or place.blocked_until <= now:

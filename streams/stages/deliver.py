@@ -1,7 +1,7 @@
 """deliver: asks a provider only after the claim is durable, and moves on only after the answer is.
 
-Reads `outbox` and `devices`; keeps `deliveries` and `directory`; writes `verdicts`, `scheduled`, `statuses`,
-`dead-letters`. Two commits for each notification:
+Reads `outbox`, `devices` and `preferences`; keeps `deliveries` and `directory`; writes `verdicts`, `scheduled`,
+`statuses`, `dead-letters`. Two commits for each notification:
 
 1. the claims (SENDING), without the offset. A crash before it: nothing was sent, the record is read again.
 2. the outcomes, and the offset up to the first record whose outcome is not durable. A crash before it: the next owner
@@ -27,6 +27,8 @@ from streams.stages.deliver_open import open_entries
 from streams.stages.deliver_requests import Attempt, Requests
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings, DeliverTables
+from streams.stages.delivery_rows import devices_key
+from streams.stages.directory_rows import directory_row, preferences_key
 from streams.stages.offsets import OffsetTracker
 from streams.topics import TopicNames
 
@@ -144,24 +146,23 @@ class DeliverLane(Lane):
         for chunk in self.take(WAITING_MAX):
             for record in chunk.records:
                 self._offsets[chunk.topic].opened(record.offset)
-                if chunk.topic == self.topics.devices:
-                    self._take_devices(work, record)
-                else:
+                if chunk.topic == self.topics.outbox:
                     self._take_delivery(work, record)
+                else:
+                    self._take_directory(work, record, chunk.topic)
             self._offsets[chunk.topic].reached(chunk.end)
 
-    def _take_devices(self, work: DeliverStep, record: Record) -> None:
+    def _take_directory(self, work: DeliverStep, record: Record, topic: str) -> None:
         try:
-            if record.key is None:
-                raise PoisonError("NO_KEY", "the record has no key; it must be the user_id")
-            if record.value is not None:
-                user_id = self.codec.decode(record.value, ("Devices",)).record["user_id"]
-                if user_id.encode() != record.key:
-                    raise PoisonError("KEY_MISMATCH", f"the key {record.key!r} is not the user_id {user_id!r}")
-            work.put_devices(record.key, record.value)
+            if topic == self.topics.devices:
+                row, key_of = directory_row(record, self.codec, "Devices"), devices_key
+            else:
+                row, key_of = directory_row(record, self.codec, "Preferences"), preferences_key
+            assert record.key is not None, "directory_row refuses it"
+            work.put_directory(key_of(record.key), row)
         except PoisonError as error:
-            work.poison(error, record, self.topics.devices)
-        self._offsets[self.topics.devices].done(record.offset)
+            work.poison(error, record, topic)
+        self._offsets[topic].done(record.offset)
 
     def _take_delivery(self, work: DeliverStep, record: Record) -> None:
         try:
@@ -174,7 +175,7 @@ class DeliverLane(Lane):
 
     def _open(self, work: DeliverStep) -> list[Attempt]:
         room = min(OPENED_MAX, self.settings.in_flight_max - self._requests.under_way)
-        return open_entries(work, self._queue.next(max(0, room)), self.settings, self._close)
+        return open_entries(work, self._queue.next(max(0, room)), self._close)
 
     def _settle(self, work: DeliverStep) -> None:
         finished = self._requests.finished

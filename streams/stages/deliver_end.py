@@ -88,7 +88,33 @@ def _conclude(work: DeliverStep, entry: Entry, end: Conclusion) -> None:
 
 
 def end_unsent(work: DeliverStep, entry: Entry, state: State, reason: str) -> None:
-    """End a notification for which nothing was claimed: the slot is free again."""
+    """End a notification that was certainly not sent: the slot is free again."""
     work.concluded(entry)
     work.status(entry, state, reason)
     work.verdict(entry, "FREED", work.now)
+
+
+def end_early(work: DeliverStep, entry: Entry, state: State, reason: str) -> None:
+    """End it, whatever is left to be sent.
+
+    Where a device has it, or may have it, that is how it ends: the slot is not free, whatever keeps it from the others.
+    """
+    if may_have_been_sent(entry):
+        conclude_claims(work, entry)
+    else:
+        end_unsent(work, entry, state, reason)
+
+
+def hold_back(work: DeliverStep, entry: Entry, until: int, reason: str) -> None:
+    """Let it wait until quiet hours end. Its slot is free until then, and it contends for it anew."""
+    if may_have_been_sent(entry):
+        conclude_claims(work, entry)
+        return
+    work.concluded(entry)
+    work.status(entry, "DEFERRED", reason, until=until)
+    work.defer(entry, until, work.topics.verdicts)
+
+
+def may_have_been_sent(entry: Entry) -> bool:
+    """Whether any device has it, or may have it."""
+    return any(claim.phase != "NOT_SENT" for claim in entry.state.claims.values())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
+from schemas.local_times import read_local_time
 from streams.lane.chunk import Record
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
@@ -15,7 +17,7 @@ from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One record of `outbox` that is being worked on."""
+    """One record of `outbox` that is being worked on: a Delivery or, where `local` is given, a LocalDeferral."""
 
     record: Record
     delivery: dict[str, Any]
@@ -28,6 +30,7 @@ class Entry:
     under_way: int = 0
     retry_after_ms: int | None = None
     retry: list[str] = field(default_factory=list)
+    local: datetime | None = None
 
     @property
     def notification_id(self) -> str:
@@ -44,13 +47,17 @@ class Entry:
 
 def read_entry(record: Record, codec: Codec, settings: DeliverSettings) -> Entry:
     """Read a record of `outbox`. Raises PoisonError."""
-    delivery = codec.decode(record.value, ("Delivery",)).record
-    notification = delivery["notification"]
+    name, delivery = codec.decode(record.value, ("Delivery", "LocalDeferral"))
+    notification, local = delivery["notification"], None
+    if name == "LocalDeferral":
+        local = read_local_time(notification["send_at_local"] or "")
+        delivery = {**delivery, "admitted_at": delivery["asked_at"], "attempt": 1}
     slot = slot_key(notification["user_id"], notification["type"])
     policy = settings.policy_of(notification["type"]) or REMOVED_TYPE
     user = notification["user_id"].encode()
     key = state_key(slot, notification["notification_id"])
-    return Entry(record, delivery, user, slot, key, policy, NO_STATE, partition_of(slot, settings.partitions))
+    slot_partition = partition_of(slot, settings.partitions)
+    return Entry(record, delivery, user, slot, key, policy, NO_STATE, slot_partition, local=local)
 
 
 class UserQueue:

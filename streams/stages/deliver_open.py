@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from connectors.outcome import Device, Push
 from schemas.poison import PoisonError
 from streams.policies.delivering import NoDevice, NothingToDo, plan
 from streams.policies.identity import collapse_id, push_id
+from streams.policies.local_time import iso_at
+from streams.policies.preferences import Hold, Preferences, TooLong, due_at, hold, opt_out, zone_of
 from streams.policies.rendering import RenderFailed, Text, render
-from streams.stages.deliver_end import conclude_claims, end_attempt, end_unsent, note_unsent
+from streams.stages.deliver_end import conclude_claims, end_attempt, end_early, end_unsent, hold_back, note_unsent
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_requests import Attempt
 from streams.stages.deliver_step import DeliverStep
-from streams.stages.deliver_types import REMOVED_TYPE, DeliverSettings
-from streams.stages.delivery_rows import EARLIER_MS, NO_STATE, read_devices
+from streams.stages.deliver_types import REMOVED_TYPE
+from streams.stages.delivery_rows import NO_STATE, devices_key, read_devices
+from streams.stages.directory_rows import preferences_key, read_preferences
 
 
-def open_entries(
-    work: DeliverStep, entries: Sequence[Entry], settings: DeliverSettings, close: Callable[[Entry], None]
-) -> list[Attempt]:
+def open_entries(work: DeliverStep, entries: Sequence[Entry], close: Callable[[Entry], None]) -> list[Attempt]:
     """Open entries in their order; return the requests that may leave once the step is committed.
 
     `close` is called for each entry that is done with this step.
@@ -28,17 +30,35 @@ def open_entries(
     if not entries:
         return []
     states = work.states([entry.key for entry in entries])
-    devices = work.device_rows([entry.user for entry in entries])
+    keys = [devices_key(entry.user) for entry in entries] + [preferences_key(entry.user) for entry in entries]
+    rows = work.directory_rows(keys)
     attempts: list[Attempt] = []
-    for entry, state, row in zip(entries, states, devices, strict=True):
-        # An id that is used again when suppress has forgotten it is another notification.
-        is_earlier = state.at + EARLIER_MS < entry.delivery["admitted_at"]
-        entry.state = NO_STATE if is_earlier else state
-        opened = _open(work, entry, _targets(entry, read_devices(row)), settings)
+    for entry, state, devices, wishes in zip(entries, states, rows, rows[len(entries) :], strict=False):
+        opened: list[Attempt] = []
+        admitted_at = entry.delivery["admitted_at"]
+        if state.admitted_at <= admitted_at:  # else it was admitted anew since, and is read once more after a crash
+            entry.state = state if state.admitted_at == admitted_at else NO_STATE._replace(admitted_at=admitted_at)
+            preferences = read_preferences(wishes)
+            if entry.local is None:
+                opened = _open(work, entry, _targets(entry, read_devices(devices)), preferences)
+            elif not entry.state.concluded_attempt:
+                _place(work, entry, entry.local, preferences)
         if not opened:
             close(entry)
         attempts += opened
     return attempts
+
+
+def _place(work: DeliverStep, entry: Entry, local: datetime, preferences: Preferences) -> None:
+    """Answer when its local time is; it holds no slot yet."""
+    at, expires_at = due_at(local, preferences, entry.policy.hours), entry.delivery["notification"]["expires_at"]
+    zone = zone_of(preferences, entry.policy.hours)
+    work.concluded(entry)
+    if expires_at is not None and expires_at <= max(at, work.now):
+        work.status(entry, "EXPIRED", f"of no use any more at {iso_at(at, zone)}")
+        return
+    work.status(entry, "DEFERRED", f"due at {iso_at(at, zone)}", until=at)
+    work.defer(entry, at, work.topics.scheduled)
 
 
 def _targets(entry: Entry, devices: list[Device]) -> list[Device]:
@@ -50,9 +70,9 @@ def _targets(entry: Entry, devices: list[Device]) -> list[Device]:
     return devices
 
 
-def _open(work: DeliverStep, entry: Entry, targets: list[Device], settings: DeliverSettings) -> list[Attempt]:
+def _open(work: DeliverStep, entry: Entry, targets: list[Device], preferences: Preferences) -> list[Attempt]:
     """Return the requests for an entry; without any, it is done."""
-    state = entry.state
+    state, settings = entry.state, work.settings
     send_by: int = entry.delivery["send_by"]
     named = [(device.device_id, device.provider.value) for device in targets]
     todo = plan(entry.attempt, state.concluded_attempt, state.claims, named, work.now, send_by, settings.grace_ms)
@@ -69,20 +89,39 @@ def _open(work: DeliverStep, entry: Entry, targets: list[Device], settings: Deli
     if not todo.claim:
         end_attempt(work, entry)
         return []
+    claimed = _wanted(work, entry, [device for device in targets if device.device_id in todo.claim], preferences)
+    if not claimed:
+        return []
     text = _render(entry)
     if isinstance(text, PoisonError):
-        if any(claim.phase != "NOT_SENT" for claim in entry.state.claims.values()):
-            # Another device has it, or may have it: the slot is not free, whatever keeps it from this one.
-            conclude_claims(work, entry)
-        else:
-            end_unsent(work, entry, "DEAD", f"{text.code}: {text.reason}")
+        end_early(work, entry, "DEAD", f"{text.code}: {text.reason}")
         work.dead(entry, text)
         return []
-    claimed = [device for device in targets if device.device_id in todo.claim]
     work.claim(entry, claimed)
     entry.under_way = len(claimed)
     start_by = time.monotonic() + min(settings.claim_seconds, (send_by - work.now) / 1000)
     return [Attempt(entry, device, _push(entry, device, text, work.now), start_by) for device in claimed]
+
+
+def _wanted(work: DeliverStep, entry: Entry, devices: list[Device], preferences: Preferences) -> list[Device]:
+    """Return the devices that the user wants it on now; without any, it has ended or waits."""
+    kind: str = entry.delivery["notification"]["type"]
+    reason = opt_out(preferences, kind, work.now)
+    if reason is None and preferences.opted_out_providers:
+        devices = [device for device in devices if device.provider.value not in preferences.opted_out_providers]
+        if not devices:
+            reason = f"the user has opted out of {', '.join(sorted(preferences.opted_out_providers))}"
+    if reason is not None:
+        end_early(work, entry, "OPTED_OUT", reason)
+        return []
+    decision = hold(preferences, kind, entry.policy.hours, work.now, entry.delivery["notification"]["expires_at"])
+    if isinstance(decision, TooLong):
+        end_early(work, entry, "EXPIRED", decision.reason)
+        return []
+    if isinstance(decision, Hold):
+        hold_back(work, entry, decision.until, decision.reason)
+        return []
+    return devices
 
 
 def _render(entry: Entry) -> Text | PoisonError:

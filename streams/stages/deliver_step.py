@@ -50,26 +50,29 @@ class DeliverStep:
         self.step = Step()
         self.now = now
         self.settings = lane.settings
+        self.topics = lane.topics
         self._lane = lane
         self._states: dict[bytes, DeliveryState] = {}
         self._remembered: list[bytes] = []
-        self._devices: dict[bytes, bytes | None] = {}
+        self._directory: dict[bytes, bytes | None] = {}
         self._swept: list[bytes] = []
         self._writers: dict[int, StatusWriter] = {}
 
-    def device_rows(self, users: Sequence[bytes]) -> list[bytes | None]:
-        """Return the users' rows of the directory, changes of this step included."""
-        rows = self._lane.tables.directory.read(self._lane.partition, [devices_key(user) for user in users])
-        return [self._devices.get(user, row) for user, row in zip(users, rows, strict=True)]
+    def directory_rows(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return rows of the directory, changes of this step included."""
+        rows = self._lane.tables.directory.read(self._lane.partition, keys)
+        if not self._directory:
+            return rows
+        return [self._directory.get(key, row) for key, row in zip(keys, rows, strict=True)]
 
     def states(self, keys: Sequence[bytes]) -> list[DeliveryState]:
         """Return what is known of notifications, changes of this step included."""
         rows = self._lane.tables.deliveries.read(self._lane.partition, keys)
         return [self._states.get(key) or read_state(row) for key, row in zip(keys, rows, strict=True)]
 
-    def put_devices(self, user: bytes, row: bytes | None) -> None:
-        """Set or remove the devices of a user."""
-        self._devices[user] = row
+    def put_directory(self, key: bytes, row: bytes | None) -> None:
+        """Set or remove what the directory has of a user."""
+        self._directory[key] = row
 
     def claim(self, entry: Entry, devices: Sequence[Device]) -> None:
         """Claim the attempt for these devices: only when this is durable may a request leave."""
@@ -77,18 +80,19 @@ class DeliverStep:
         for device in devices:
             claim = Claim(device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, "")
             claims = _with_claim(claims, claim)
-        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
+        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=False, at=self.now, claims=claims))
         self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
 
     def note(self, entry: Entry, claim: Claim) -> None:
         """Note the outcome for one device."""
         claims = _with_claim(entry.state.claims, claim)
-        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims))
+        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=False, at=self.now, claims=claims))
         self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}", claim.provider, claim.device_id)
 
     def remove_device(self, user: bytes, device: Device, gone_at: int) -> None:
         """Remove an address that its provider reports as gone, unless it was registered again since."""
-        known = read_devices(self.device_rows([user])[0])
+        key = devices_key(user)
+        known = read_devices(self.directory_rows([key])[0])
         kept = [
             each
             for each in known
@@ -96,7 +100,7 @@ class DeliverStep:
             or each.registered_at_ms > gone_at
         ]
         if len(kept) < len(known):
-            self._devices[user] = write_devices(user.decode(), kept)
+            self._directory[key] = write_devices(user.decode(), kept)
 
     def retry(self, entry: Entry, due_at: int) -> None:
         """Put the next attempt on `scheduled`, for the devices that it is for."""
@@ -111,6 +115,13 @@ class DeliverStep:
     def concluded(self, entry: Entry) -> None:
         """Note that nothing more is to be done for this attempt."""
         self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=True, at=self.now))
+
+    def defer(self, entry: Entry, due_at: int, topic: str) -> None:
+        """Let it wait until it is due: by `scheduled`, or by `verdicts`, where suppress frees its slot before."""
+        lane, delivery = self._lane, entry.delivery
+        origin = {name: delivery[name] for name in ("origin_partition", "origin_offset")}
+        deferral = {"due_at": due_at, **origin, "notification": delivery["notification"]}
+        self.step.emit(topic, entry.slot_partition, entry.slot, lane.codec.encode("Deferral", deferral, topic))
 
     def verdict(self, entry: Entry, outcome: str, at: int) -> None:
         """Tell suppress what became of the holder of the slot."""
@@ -209,7 +220,6 @@ class DeliverStep:
             self._lane.sweeper.put(changes, block)
         if changes:
             self.step.changes[self._lane.tables.deliveries.name] = changes
-        if self._devices:
-            rows = {devices_key(user): row for user, row in self._devices.items()}
-            self.step.changes[self._lane.tables.directory.name] = rows
+        if self._directory:
+            self.step.changes[self._lane.tables.directory.name] = self._directory
         return self.step

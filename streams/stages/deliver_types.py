@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from connectors.outcome import Connector, ProviderName
 from streams.lane.table import LaneTable
+from streams.policies.preferences import TypeHours
 from streams.policies.retrying import RetryPolicy
 
 
@@ -15,7 +16,8 @@ class DeliverPolicy(NamedTuple):
     """The rules of one notification type, as far as sending goes.
 
     `newest_device`: only the one registered last. `resend_unknown`: what may have been sent is sent again, under the
-    same push id and collapse id, so that the device shows one; else it counts as sent.
+    same push id and collapse id, so that the device shows one; else it counts as sent. `hours`: its quiet
+    hours and its zone.
     """
 
     retry: RetryPolicy
@@ -25,6 +27,7 @@ class DeliverPolicy(NamedTuple):
     urgent: bool
     newest_device: bool
     resend_unknown: bool
+    hours: TypeHours = TypeHours()
 
 
 # What was admitted under a types file that still had its type is not sent, and ends like any other.
@@ -48,7 +51,7 @@ class DeliverSettings:
 
 @dataclass(frozen=True, slots=True)
 class DeliverTables:
-    """`deliveries`: claims and outcomes by notification. `directory`: devices by user."""
+    """`deliveries`: claims and outcomes by notification. `directory`: devices and preferences by user."""
 
     deliveries: LaneTable
     directory: LaneTable

@@ -18,12 +18,13 @@ _codec = Codec()
 
 
 class DeliveryState(NamedTuple):
-    """What is known of one notification."""
+    """What is known of one admission of a notification: held back by quiet hours, it is admitted anew."""
 
     attempt: int
     concluded: bool
     at: int
     claims: dict[str, Claim]
+    admitted_at: int = 0
 
     @property
     def concluded_attempt(self) -> int:
@@ -58,7 +59,7 @@ def read_state(row: bytes | None) -> DeliveryState:
     claims: dict[str, Claim] = {}
     for claim in sorted((Claim(**each) for each in record["claims"]), key=lambda claim: -claim.attempt):
         claims[earlier_claim(claim) if claim.device_id in claims else claim.device_id] = claim
-    return DeliveryState(record["attempt"], record["concluded"], record["at"], claims)
+    return DeliveryState(record["attempt"], record["concluded"], record["at"], claims, record["admitted_at"])
 
 
 def devices_key(user: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 Reads `notifications`, `due` and `verdicts`; keeps places and ids in `slots`; writes `outbox`, `scheduled`, `statuses`,
 `dead-letters`. Guarantee: each record read ends in exactly one outcome, and outcome, state and offset are one
-transaction. A crash before the commit leaves nothing of a step, after it all of it; there is nothing in between.
+transaction. A crash before the commit leaves nothing of a step, after it all of it; there is nothing in between. What
+quiet hours hold comes back by `verdicts`: that it frees its slot and that it is scheduled are one step, too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from schemas.codec import Codec
+from schemas.heads import checked_head
 from schemas.keys import split_slot_key
 from schemas.notification import RE_ENCODE, Head, current_body, read_due_head, read_heads
 from schemas.poison import PoisonError
@@ -46,6 +48,7 @@ class SuppressDecider:
         self.headers = {
             "Delivery": codec.header("Delivery", topics.outbox),
             "Deferral": codec.header("Deferral", topics.scheduled),
+            "LocalDeferral": codec.header("LocalDeferral", topics.outbox),
             "Status": codec.header("Status", topics.statuses),
         }
         self.sweeper = Sweeper(table, partition)
@@ -113,10 +116,17 @@ class SuppressDecider:
                 if record.key is None:
                     raise PoisonError("NO_KEY", "the verdict has no key; it must be user_id:type")
                 split_slot_key(record.key)
-                verdict = self.codec.decode(record.value, ("Verdict",)).record
-                if abs(verdict["at"]) > INSTANT_MAX:
-                    raise PoisonError("INVALID_FIELD", f"at: {verdict['at']} is no instant in milliseconds")
+                name, verdict = self.codec.decode(record.value, ("Verdict", "Deferral"))
+                instant = "at" if name == "Verdict" else "due_at"
+                if abs(verdict[instant]) > INSTANT_MAX:
+                    raise PoisonError("INVALID_FIELD", f"{instant}: {verdict[instant]} is no instant in milliseconds")
+                if name == "Deferral":
+                    checked_head(verdict["notification"], record.key, RE_ENCODE)
             except PoisonError as error:
                 work.give_up(error, record, (-1, -1), record.key or b"", None, self.topics.verdicts)
                 continue
-            work.settle(record.key, verdict["notification_id"].encode(), verdict["outcome"], verdict["at"])
+            if name == "Verdict":
+                work.settle(record.key, verdict["notification_id"].encode(), verdict["outcome"], verdict["at"])
+            else:
+                value = self.codec.encode("Deferral", verdict, self.topics.scheduled)
+                work.hold_back(record.key, verdict["notification"]["notification_id"].encode(), value)

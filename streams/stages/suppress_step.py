@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from schemas.heads import LocalTime
 from schemas.keys import partition_of, split_slot_key
-from schemas.notification import Head, StatusWriter, read_slot, write_deferral, write_delivery, write_slot
+from schemas.notification import (
+    Head,
+    StatusWriter,
+    read_slot,
+    write_deferral,
+    write_delivery,
+    write_local_deferral,
+    write_slot,
+)
 from schemas.poison import PoisonError
 from schemas.records import State
 from streams.lane.chunk import Record
 from streams.lane.transaction import NO_HEADERS, Step
 from streams.policies.identity import seen_digest
-from streams.policies.suppression import Admit, Defer, Duplicate, Place, SlotPolicy, Suppress, decide, settle
+from streams.policies.local_time import instant_of
+from streams.policies.suppression import Admit, Ask, Defer, Duplicate, Place, SlotPolicy, Suppress, decide, settle
 from streams.stages.blocks import Block
 from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
 from streams.stages.origin import Origin, with_origin
 from streams.stages.slots_table import ID_MARKS, ID_PREFIX, PLACE_PREFIX, place_key, read_mark
+from streams.time_zones import zone_named
 
 if TYPE_CHECKING:
     from streams.stages.suppress import SuppressDecider
@@ -42,6 +53,19 @@ def readable_slot(key: bytes) -> bytes:
     except PoisonError:
         return b""
     return key
+
+
+def _send_at(head: Head, local: LocalTime) -> tuple[int | None, bool]:
+    """Return when it is to be sent, and whether that is a local time in a zone that is not known here.
+
+    Raises PoisonError for a zone that there is not.
+    """
+    if local.zone is None:
+        return None, True
+    zone = zone_named(local.zone)
+    if zone is None:
+        raise PoisonError("INVALID_FIELD", f"time_zone: there is no zone {local.zone[:100]!r}")
+    return head.send_at if local.at is None else instant_of(local.at, zone), False
 
 
 def _too_large(record: Record) -> PoisonError:
@@ -92,21 +116,30 @@ class SuppressStep:
                 if row is None and mark_row is None and not self._is_ours(slot, record, origin, head):
                     continue
                 places[slot] = None if row is None else _new(Place, read_slot(row))
+            send_at, zone_unknown = head.send_at, False
+            if head.local is not None and not released:
+                try:
+                    send_at, zone_unknown = _send_at(head, head.local)
+                except PoisonError as error:
+                    self.give_up(error, record, origin, slot, head)
+                    continue
             held = (places[slot],) if policy.limit == 1 else self._all_places(slot, policy)
             decision = decide(
-                head.notification_id, head.send_at, head.expires_at, held, remembered, now, policy, released
+                head.notification_id, send_at, head.expires_at, held, remembered, now, policy, released, zone_unknown
             )
             if isinstance(decision, Suppress):
                 self._status(
                     origin, slot, head, "SUPPRESSED", SUPPRESSED_REASONS[decision.phase], decision.by, decision.until
                 )
                 mark_byte = FINAL
-            elif isinstance(decision, Admit | Defer) and len(record.value or b"") > VALUE_BYTES_MAX:
+            elif isinstance(decision, Admit | Defer | Ask) and len(record.value or b"") > VALUE_BYTES_MAX:
                 # With what is put around it, no broker with the usual limits would take it on the next topic.
                 self.give_up(_too_large(record), record, origin, slot, head)
                 mark_byte = FINAL
             elif isinstance(decision, Admit):
-                self._admit(decision, head, slot, record, origin, body_of)
+                # Held back and released, it is told from its earlier admission by when it was admitted.
+                earlier = 0 if mark_row is None else read_mark(mark_row).at
+                self._admit(decision, head, slot, record, origin, body_of, earlier)
                 mark_byte = FINAL
             elif isinstance(decision, Duplicate):
                 self._status(origin, slot, head, "DUPLICATE", DUPLICATE_REASONS[decision.seen], head.notification_id)
@@ -116,6 +149,9 @@ class SuppressStep:
                 value = write_deferral(decision.due_at, *origin, body, stage.headers["Deferral"])
                 self.step.emit(stage.topics.scheduled, self._partition, slot, value)
                 self._status(origin, slot, head, "DEFERRED", b"not due yet", None, decision.due_at)
+                mark_byte = DEFERRED
+            elif isinstance(decision, Ask):
+                self._ask(head, slot, record, origin, body_of)
                 mark_byte = DEFERRED
             else:
                 self._status(origin, slot, head, "EXPIRED", b"of no use any more when it was its turn")
@@ -131,8 +167,11 @@ class SuppressStep:
         record: Record,
         origin: Origin,
         body_of: Callable[[Record, Head], bytes],
+        earlier: int,
     ) -> None:
         stage, place = self._stage, decision.place
+        if earlier >= place.admitted_at:
+            place = place._replace(admitted_at=earlier + 1)
         self._change(place_key(slot, decision.number), place)
         if decision.number == 0:
             self._places[slot] = place
@@ -142,6 +181,15 @@ class SuppressStep:
         user = slot.rpartition(b":")[0]
         self.step.emit(stage.topics.outbox, partition_of(user, stage.partitions), user, value)
         self._status(origin, slot, head, "ADMITTED", b"the window is free", None, place.send_by)
+
+    def _ask(
+        self, head: Head, slot: bytes, record: Record, origin: Origin, body_of: Callable[[Record, Head], bytes]
+    ) -> None:
+        """Ask whoever knows the user's zone when its local time is; he puts it on `scheduled`."""
+        stage, user = self._stage, slot.rpartition(b":")[0]
+        value = write_local_deferral(self.now, *origin, body_of(record, head), stage.headers["LocalDeferral"])
+        self.step.emit(stage.topics.outbox, partition_of(user, stage.partitions), user, value)
+        self._status(origin, slot, head, "DEFERRED", b"due at a local time of its user")
 
     def _all_places(self, slot: bytes, policy: SlotPolicy) -> list[Place | None]:
         rows = self._stage.table.places(self._partition, slot, policy.limit)
@@ -179,6 +227,14 @@ class SuppressStep:
                 if index == 0:
                     self._places[slot] = after
                 return
+
+    def hold_back(self, slot: bytes, notification_id: bytes, deferral: bytes) -> None:
+        """Schedule what was admitted and certainly not sent: its slot is free, and its id may come once more."""
+        self.settle(slot, notification_id, "FREED", self.now)
+        self.step.emit(self._stage.topics.scheduled, self._partition, slot, deferral)
+        digest = seen_digest(slot, notification_id)
+        self._seen[digest] = DEFERRED
+        self._ids.append(digest + DEFERRED)
 
     def give_up(
         self,

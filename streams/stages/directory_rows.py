@@ -1,0 +1,96 @@
+"""What the directory keeps of each user: devices and preferences, checked when they arrive, read for each push."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+from connectors.outcome import ProviderName
+from schemas.codec import Codec
+from schemas.contracts import CONTRACTS
+from schemas.poison import PoisonError
+from streams.lane.chunk import Record
+from streams.policies.preferences import NO_PREFERENCES, Preferences
+from streams.policies.quiet_hours import QuietHours, checked
+from streams.time_zones import zone_named
+
+PREFERENCES_PREFIX = b"p"
+PREFERENCES_CACHED = 10_000  # of one worker's users, those who are told something most often
+STRETCHES_MAX = 100  # three a day for each day of four weeks; more is a mistake, and would be walked for each push
+WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+PROVIDERS = frozenset(provider.value for provider in ProviderName)
+
+_codec = Codec()
+
+
+def directory_row(record: Record, codec: Codec, name: Literal["Devices", "Preferences"]) -> bytes | None:
+    """Return what is kept of a record of `devices` or `preferences`, None: nothing any more. Raises PoisonError.
+
+    A row is always in single-object encoding, so that reading it asks no registry.
+    """
+    if record.key is None:
+        raise PoisonError("NO_KEY", "the record has no key; it must be the user_id")
+    if record.value is None:
+        return None
+    body = codec.decode(record.value, (name,)).record
+    if body["user_id"].encode() != record.key:
+        raise PoisonError("KEY_MISMATCH", f"the key {record.key!r} is not the user_id {body['user_id']!r}")
+    if name == "Preferences":
+        check_preferences(body)
+    return record.value if record.value.startswith(CONTRACTS[name].header) else _codec.encode(name, body)
+
+
+def check_preferences(preferences: Mapping[str, Any]) -> None:
+    """Raise PoisonError INVALID_FIELD for a zone, a provider or quiet hours that cannot be."""
+    zone = preferences["time_zone"]
+    if zone is not None and zone_named(zone) is None:
+        raise PoisonError("INVALID_FIELD", f"time_zone: there is no zone {zone[:100]!r}")
+    for provider in preferences["opted_out_providers"]:
+        if provider not in PROVIDERS:
+            known = ", ".join(sorted(PROVIDERS))
+            raise PoisonError("INVALID_FIELD", f"opted_out_providers: {provider[:100]!r} is none of {known}")
+    for name, stretches in (
+        ("quiet_hours", preferences["quiet_hours"]),
+        *preferences["quiet_hours_by_type"].items(),
+    ):
+        if len(stretches) > STRETCHES_MAX:
+            raise PoisonError("INVALID_FIELD", f"{name[:100]}: {len(stretches)} stretches, at most {STRETCHES_MAX}")
+        try:
+            for stretch in stretches:
+                _stretch(stretch)
+        except ValueError as error:
+            raise PoisonError("INVALID_FIELD", f"{name[:100]}: {error}") from None
+
+
+def preferences_key(user: bytes) -> bytes:
+    """Return the key of a user's preferences."""
+    return PREFERENCES_PREFIX + user
+
+
+def read_preferences(row: bytes | None) -> Preferences:
+    """Read a user's preferences; who has none is told everything."""
+    return NO_PREFERENCES if row is None else _read(row)
+
+
+@lru_cache(maxsize=PREFERENCES_CACHED)
+def _read(row: bytes) -> Preferences:
+    record = _codec.decode(row, ("Preferences",)).record
+    return Preferences(
+        # A zone that a later edition of the database has dropped is as if none were named.
+        zone=None if record["time_zone"] is None else zone_named(record["time_zone"]),
+        locale=record["locale"],
+        opted_out=record["opted_out"],
+        opted_out_types=frozenset(record["opted_out_types"]),
+        opted_out_providers=frozenset(record["opted_out_providers"]),
+        mute_until=record["mute_until"],
+        quiet_hours=tuple(map(_stretch, record["quiet_hours"])),
+        quiet_hours_by_type={
+            name: tuple(map(_stretch, stretches)) for name, stretches in record["quiet_hours_by_type"].items()
+        },
+    )
+
+
+def _stretch(stretch: Mapping[str, Any]) -> QuietHours:
+    days = frozenset(WEEKDAYS.index(day) for day in stretch["days"])
+    return checked(stretch["start_minute"], stretch["end_minute"], days)
