@@ -12,13 +12,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from streams.audit.rows import ClaimRow, PushRow, Rules, SlotHistory, StatusRow, Violation
 from streams.policies.identity import push_id
 
-FREED_STATES = frozenset(("EXPIRED", "CANCELLED", "OPTED_OUT", "NO_DEVICE", "DEAD"))
+FREED_STATES = frozenset(("DEFERRED", "EXPIRED", "CANCELLED", "OPTED_OUT", "NO_DEVICE", "DEAD"))
+ENDS_OF_HOLDS = FREED_STATES | {"ACCEPTED", "UNKNOWN"}
 FIRST_STATES = frozenset(("ADMITTED", "DEFERRED", "SUPPRESSED", "EXPIRED", "DEAD"))
+
+
+@dataclass(slots=True)
+class Hold:
+    """A slot that was held: since when, and what ended it. DEFERRED: quiet hours did."""
+
+    admitted: StatusRow
+    end: StatusRow | None = None
 
 
 class Send(NamedTuple):
@@ -50,11 +60,24 @@ def sends(history: SlotHistory) -> list[Send]:
     unsent = {(claim.notification_id, claim.attempt) for claim in history.claims if claim.phase == "NOT_SENT"} - {
         (claim.notification_id, claim.attempt) for claim in history.claims if claim.phase in ("ACCEPTED", "UNKNOWN")
     }
+    held = _before_holds(history.statuses)
     return sorted(
         Send(row.at, row.notification_id, row.place)
         for row in history.statuses
-        if row.state == "SENDING" and (row.notification_id, row.attempt) not in unsent
+        if row.state == "SENDING" and (row.notification_id, row.attempt) not in unsent and row.place not in held
     )
+
+
+def _before_holds(statuses: Sequence[StatusRow]) -> set[str]:
+    """Return the places of claims that quiet hours stopped: only what was certainly not sent is held back by them."""
+    claimed: dict[str, list[str]] = defaultdict(list)
+    held: set[str] = set()
+    for row in statuses:
+        if row.state == "SENDING":
+            claimed[row.notification_id].append(row.place)
+        elif row.state == "DEFERRED":
+            held.update(claimed.pop(row.notification_id, ()))
+    return held
 
 
 def _windows(history: SlotHistory, rules: Rules) -> Iterator[Violation]:
@@ -148,14 +171,14 @@ def _truthful(history: SlotHistory, pushes: Sequence[PushRow]) -> Iterator[Viola
 
 def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int) -> Iterator[Violation]:
     """Nothing is suppressed but for a hold, a send or a possible send in its window, and no duplicate is a first."""
-    admitted: dict[str, StatusRow] = {}
-    ends: dict[str, StatusRow] = {}
+    holders: dict[str, list[Hold]] = defaultdict(list)
     firsts: Counter[str] = Counter()
     for row in history.statuses:
+        known = holders.get(row.notification_id)
         if row.state == "ADMITTED":
-            admitted[row.notification_id] = row
-        elif row.state in ("ACCEPTED", "UNKNOWN") or (row.state in FREED_STATES and row.notification_id in admitted):
-            ends.setdefault(row.notification_id, row)
+            holders[row.notification_id].append(Hold(row))
+        elif known and known[-1].end is None and row.state in ENDS_OF_HOLDS:
+            known[-1].end = row
         if row.state in FIRST_STATES:
             firsts[row.notification_id] += 1
     slack = rules.skew_ms + settle_ms
@@ -166,15 +189,16 @@ def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int
         if row.state != "SUPPRESSED":
             continue
         by = row.by or ""
-        holder = admitted.get(by)
+        # Quiet hours free a slot, and their notification may be admitted once more: the last time before it counts.
+        before = [hold for hold in holders[by] if hold.admitted.at <= row.at + rules.skew_ms] or holders[by]
         wrong = ""
-        if holder is None:
+        if not before:
             if row.at - rules.window_ms - rules.hold_ms - settle_ms < since:
                 continue  # it may have been admitted before what was read
             wrong = f"{by or 'nobody'} is named as the reason and was never admitted"
         else:
+            holder, end = before[-1].admitted, before[-1].end
             send_by = holder.until if holder.until is not None else holder.at
-            end = ends.get(by)
             # A request that started at the last moment and was never answered may have arrived that much later.
             latest = send_by if end is None or end.state in FREED_STATES else max(send_by, end.at)
             if row.at + rules.skew_ms < holder.at:

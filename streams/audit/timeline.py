@@ -22,9 +22,9 @@ NAMES = {
     "notifications": ("Notification",),
     "due": ("Due",),
     "scheduled": ("Deferral", "Retry"),
-    "outbox": ("Delivery",),
+    "outbox": ("Delivery", "LocalDeferral"),
     "statuses": ("Status",),
-    "verdicts": ("Verdict",),
+    "verdicts": ("Verdict", "Deferral"),
 }
 
 

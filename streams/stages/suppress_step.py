@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SEEN_MS = 24 * 3600 * 1000  # ids are remembered for a day: the longest that producers are expected to retry
 FINAL, DEFERRED = ID_MARKS
+PASSED_ON = (Admit, Defer, Ask)
 _new: Final = tuple.__new__  # Place._make costs 0.3 µs more; the fields of a row are those of a place
 SUPPRESSED_REASONS = {
     "HELD": b"the slot is held by a notification that is being sent",
@@ -132,7 +133,7 @@ class SuppressStep:
                     origin, slot, head, "SUPPRESSED", SUPPRESSED_REASONS[decision.phase], decision.by, decision.until
                 )
                 mark_byte = FINAL
-            elif isinstance(decision, Admit | Defer | Ask) and len(record.value or b"") > VALUE_BYTES_MAX:
+            elif isinstance(decision, PASSED_ON) and len(record.value or b"") > VALUE_BYTES_MAX:
                 # With what is put around it, no broker with the usual limits would take it on the next topic.
                 self.give_up(_too_large(record), record, origin, slot, head)
                 mark_byte = FINAL
