@@ -1,13 +1,38 @@
-"""`make bench`: the benchmark of suppression, with its results beside it. Arguments are passed on to it."""
+"""`make bench`: the benchmarks one after the other, each with its results in `results/`.
+
+    python -m tests.benchmarks [suppress | deliver …] [arguments of that benchmark]
+
+Without a name all run, as their results were made.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
-from tests.benchmarks.bench_suppress import main
+# Each with the arguments of `make bench`.
+BENCHMARKS: Final[dict[str, list[str]]] = {
+    "suppress": [],
+    "deliver": ["--answer-ms", "50", "--in-flight", "100", "1000"],
+}
+
+
+def main() -> int:
+    """Run what is asked for; return the highest exit code."""
+    chosen, arguments = (sys.argv[1:2], sys.argv[2:]) if sys.argv[1:2] else (list(BENCHMARKS), None)
+    if not set(chosen) <= set(BENCHMARKS):
+        print(__doc__, file=sys.stderr)
+        return 2
+    results = Path(__file__).parent.joinpath("results").relative_to(Path.cwd())
+    codes = []
+    for name in chosen:
+        own = arguments if arguments else BENCHMARKS[name]
+        output = [] if "--json" in own else ["--json", str(results / f"{name}.json")]
+        codes.append(subprocess.call([sys.executable, "-m", f"tests.benchmarks.bench_{name}", *own, *output]))
+    return max(codes)
+
 
 if __name__ == "__main__":
-    if "--json" not in sys.argv:
-        sys.argv += ["--json", str(Path(__file__).parent.joinpath("results", "suppress.json").relative_to(Path.cwd()))]
-    main()
+    sys.exit(main())

@@ -15,17 +15,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import psutil
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
@@ -35,11 +32,10 @@ from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.oracle import verify
 from tests.benchmarks.results import Run, write_results
+from tests.benchmarks.worker_process import delete_topics, worker
 from tests.benchmarks.workload import Feed, Workload, ends, make_workload
 
-READY_SECONDS_MAX: Final = 90.0
 RUN_SECONDS_MAX: Final = 600.0
-STOP_SECONDS_MAX: Final = 30.0
 LOOK_SECONDS: Final = 0.02  # how exactly the end of a run is known
 
 
@@ -61,29 +57,6 @@ IMPLEMENTATIONS: Final = (
 )
 
 
-@contextlib.asynccontextmanager
-async def worker(module: str, settings: Mapping[str, Any]) -> AsyncIterator[psutil.Process]:
-    """A worker process that has said `ready`; told to stop at the end. Raises RuntimeError if it ends before."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, json.dumps(settings), stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(READY_SECONDS_MAX):
-            while (line := await process.stdout.readline()).strip() != b"ready":
-                if not line:
-                    raise RuntimeError(f"{module} ended with exit code {await process.wait()} before it was ready")
-        yield psutil.Process(process.pid)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS_MAX)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-
 async def measure(implementation: Implementation, bootstrap: str, workload: Workload) -> Run:
     """One run, on topics of its own, verified. Raises AssertionError when an output is wrong."""
     prefix = f"b{uuid.uuid4().hex[:8]}-"
@@ -103,16 +76,16 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
                 if implementation.ends_with == "commit":
                     await feed.fill()
                 async with worker(implementation.module, options) as process:
-                    cpu, started_at = _cpu_seconds(process), time.perf_counter()
+                    cpu, started_at = process.cpu_seconds(), time.perf_counter()
                     if implementation.ends_with == "status":
                         await feed.fill()  # it reads what is not committed, and would not wait
                     await feed.release()
                     await _until_done(implementation, settings, names, workload)
-                    seconds, cpu = time.perf_counter() - started_at, _cpu_seconds(process) - cpu
-                    rss = _rss_bytes_max(process)
+                    seconds, cpu = time.perf_counter() - started_at, process.cpu_seconds() - cpu
+                    rss = process.rss_bytes_max()
             found = await verify(bootstrap, names.topic("statuses"), names.topic("outbox"), workload)
         finally:
-            await _delete_topics(bootstrap, prefix)
+            await delete_topics(bootstrap, prefix)
     found.assert_exact()
     assert found.admitted == workload.slots
     return Run(
@@ -123,21 +96,6 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
         cpu_us_per_event=round(cpu * 1e6 / workload.count, 2),
         rss_megabytes_max=round(rss / 2**20, 1),
     )
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
-def _rss_bytes_max(process: psutil.Process) -> int:
-    """The peak, where the system keeps one; else what it is now. (getrusage inherits the peak of the parent.)"""
-    status = Path(f"/proc/{process.pid}/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return int(process.memory_info().rss)
 
 
 async def _until_done(
@@ -168,15 +126,6 @@ async def _until_done(
                     await asyncio.sleep(LOOK_SECONDS)
         finally:
             await consumer.stop()
-
-
-async def _delete_topics(bootstrap: str, prefix: str) -> None:
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(prefix)])
-    finally:
-        await admin.close()
 
 
 async def bench(bootstrap: str, events: int, partitions: int, runs: int, only: list[str]) -> list[Run]:

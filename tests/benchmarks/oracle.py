@@ -65,7 +65,7 @@ async def _verify_statuses(
 ) -> None:
     codec = Codec()
     seen = [bytearray(len(events)) for events in workload.partitions]
-    async for key, value, partition in _records(bootstrap, topic):
+    async for key, value, partition in records(bootstrap, topic):
         status = codec.decode(value, ("Status",)).record
         origin = (status["origin_partition"], status["origin_offset"])
         if not (0 <= origin[0] < len(seen) and 0 <= origin[1] < len(seen[origin[0]])):
@@ -92,7 +92,7 @@ async def _verify_outbox(
 ) -> None:
     codec = Codec()
     sent: Counter[bytes] = Counter()
-    async for key, value, partition in _records(bootstrap, topic):
+    async for key, value, partition in records(bootstrap, topic):
         delivery = codec.decode(value, ("Delivery",)).record
         notification = delivery["notification"]
         slot = f"{notification['user_id']}:{notification['type']}".encode()
@@ -119,7 +119,8 @@ def _once(seen: list[bytearray], what: str, found: Verification) -> None:
                 found.flaw(f"no {what}" if not count else f"a {what} twice", f"event {partition}-{offset}")
 
 
-async def _records(bootstrap: str, topic: str) -> AsyncIterator[tuple[bytes | None, bytes | None, int]]:
+async def records(bootstrap: str, topic: str) -> AsyncIterator[tuple[bytes | None, bytes | None, int]]:
+    """What is committed on a topic: key, value, partition."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
     )

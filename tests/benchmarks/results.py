@@ -72,7 +72,7 @@ def _ratio(ours: Sequence[Run], its: Sequence[Run]) -> float | None:
 def write_results(runs: Sequence[Run], command: str, partitions: int, json_file: Path | None) -> str:
     """The table in Markdown; written with the full results in JSON, where a file is given."""
     summaries = summarize(runs)
-    on = _measured_on(command, partitions)
+    on = measured_on(command, partitions)
     table = _table(summaries, on)
     if json_file is not None:
         results = {**on, "summary": [asdict(one) for one in summaries], "runs": [asdict(run) for run in runs]}
@@ -82,7 +82,8 @@ def write_results(runs: Sequence[Run], command: str, partitions: int, json_file:
     return table
 
 
-def _measured_on(command: str, partitions: int) -> dict[str, Any]:
+def measured_on(command: str, partitions: int) -> dict[str, Any]:
+    """When, with what, and on what machine; for the head of any results."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "command": command,

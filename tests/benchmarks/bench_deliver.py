@@ -1,0 +1,275 @@
+"""How fast deliver is, next to its own connector without Kafka. Every push of every run is verified.
+
+    python -m tests.benchmarks.bench_deliver [--pushes 20000] [--runs 3] [--provider apns] [--answer-ms 50 …]
+                                             [--in-flight 1000 …] [--rate 200] [--strict] [--json FILE]
+
+`deliver` is the product's stage: claims are committed before the request, outcomes and offsets together after it. The
+`bare connector` sends the same pushes with the same connector in a loop. Both work in a process of their own against
+the same provider, one after the other, pair by pair, so that a busy minute of the machine strikes both.
+
+A worker starts warm: it knows all devices before the notifications become readable, all at once. The time ends when the
+last offset is committed. Then as many notifications come at an even `--rate` as fit into ten seconds, for the time from
+`outbox` to the provider. `--strict`: the provider is the strict simulator, which is what is measured then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
+
+from connectors.embedded_kafka import EmbeddedKafka
+from connectors.outcome import ProviderName
+from schemas.codec import Codec
+from schemas.keys import partition_of
+from streams.settings import Settings, load_settings
+from streams.topics import TopicNames, ensure_topics
+from tests.benchmarks.bare_connector import WARM_UP
+from tests.benchmarks.deliver_oracle import verify_arrivals, verify_record
+from tests.benchmarks.deliver_results import Case, DeliverRun, write_results
+from tests.benchmarks.deliver_workload import Target, devices_of, make_targets, outbox_of, outbox_record
+from tests.benchmarks.oracle import Verification
+from tests.benchmarks.provider_stand_in import Provider, StandIn
+from tests.benchmarks.worker_process import delete_topics, worker
+from tests.benchmarks.workload import Feed, Workload
+
+STREAMS_MAX: Final = 500  # of one connection: the connectors' own limit
+LATENCY_SECONDS: Final = 10
+SECONDS_MAX: Final = 300.0
+LOOK_SECONDS: Final = 0.05  # how exactly the end of a run is known
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run is made of."""
+
+    case: Case
+    pushes: int
+    rate: int
+    partitions: int
+    bootstrap: str
+
+    def environment(self, stand_in: StandIn) -> dict[str, str]:
+        """The provider's settings, with connections for all that is in flight."""
+        connections = max(2, -(-self.case.in_flight // STREAMS_MAX))
+        return {
+            **stand_in.environment,
+            f"RINGONCE_{self.case.provider.upper()}_CONNECTIONS": str(connections),
+            "RINGONCE_DELIVER_IN_FLIGHT": str(self.case.in_flight),
+        }
+
+
+async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any]) -> DeliverRun:
+    """One run of a worker on topics of its own. Raises AssertionError when a push or a record is wrong."""
+    prefix = f"b{uuid.uuid4().hex[:8]}-"
+    provider = ProviderName(plan.case.provider)
+    targets = make_targets(plan.pushes, provider, addresses, "u")
+    paced = make_targets(plan.rate * LATENCY_SECONDS, provider, addresses[plan.pushes :], "v")
+    workload = outbox_of(targets, plan.partitions)
+    with tempfile.TemporaryDirectory() as directory:
+        options = {
+            "bootstrap": plan.bootstrap,
+            "topic_prefix": prefix,
+            "app_id": f"{prefix}app",
+            "data_dir": directory,
+            "partitions": plan.partitions,
+        }
+        settings = load_settings(**options)
+        names = TopicNames.of(settings)
+        await ensure_topics(settings)
+        try:
+            known = await _register(settings, names, [*targets, *paced])
+            async with Feed(plan.bootstrap, names.outbox, workload) as feed:
+                await feed.fill()
+                async with worker("tests.benchmarks.deliver_worker", options, plan.environment(stand_in)) as process:
+                    await _until_committed(settings, names.devices, known)
+                    await stand_in.arrivals()
+                    cpu, started_at = process.cpu_seconds(), time.perf_counter()
+                    await feed.release()
+                    await _until_committed(settings, names.outbox, _ends(workload))
+                    seconds, cpu = time.perf_counter() - started_at, process.cpu_seconds() - cpu
+                    found, arrivals = Verification(), await stand_in.arrivals()
+                    sent_at = await _produce_paced(plan, names, paced)
+                    await _until_committed(settings, names.outbox, await _end_offsets(settings, names.outbox))
+                    late = await stand_in.arrivals()
+                    rss = process.rss_bytes_max()
+            verify_arrivals(targets, arrivals, found)
+            verify_arrivals(paced, late, found)
+            await verify_record(plan.bootstrap, names, [*targets, *paced], found)
+        finally:
+            await delete_topics(plan.bootstrap, prefix)
+    found.assert_exact()
+    latencies = statistics.quantiles((at - sent_at[mark] for mark, at in late), n=100)
+    return DeliverRun(
+        case=plan.case,
+        what="deliver",
+        pushes=plan.pushes,
+        per_second=round(plan.pushes / seconds),
+        cpu_us=round(cpu * 1e6 / plan.pushes),
+        rss_megabytes_max=round(rss / 2**20, 1),
+        latency_rate=plan.rate,
+        latency_ms_p50=round(latencies[49], 1),
+        latency_ms_p99=round(latencies[98], 1),
+    )
+
+
+async def measure_bare(plan: Plan, stand_in: StandIn, addresses: Sequence[Any]) -> DeliverRun:
+    """One run of the connector alone. Raises AssertionError when a push is wrong."""
+    name = uuid.uuid4().hex[:8]
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "addresses.json")
+        file.write_text(json.dumps(addresses), encoding="utf-8")  # noqa: ASYNC240 (nothing else runs)
+        wanted = {
+            "provider": plan.case.provider,
+            "count": plan.pushes,
+            "in_flight": plan.case.in_flight,
+            "name": name,
+            "addresses": str(file),
+        }
+        async with worker("tests.benchmarks.bare_connector", wanted, plan.environment(stand_in)) as process:
+            await stand_in.arrivals()
+            said = await process.ask()
+            arrivals = await stand_in.arrivals()
+    found = Verification()
+    targets = make_targets(plan.pushes + WARM_UP, ProviderName(plan.case.provider), addresses, name)
+    verify_arrivals(targets[WARM_UP:], arrivals, found)
+    found.assert_exact()
+    return DeliverRun(
+        case=plan.case,
+        what="bare connector",
+        pushes=plan.pushes,
+        per_second=round(plan.pushes / said["seconds"]),
+        cpu_us=round(said["cpu_seconds"] * 1e6 / plan.pushes),
+    )
+
+
+async def _register(settings: Settings, names: TopicNames, targets: Sequence[Target]) -> Mapping[int, int]:
+    """Put the devices on their topic; return its ends."""
+    producer: Any = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, linger_ms=20, max_batch_size=256 * 1024)
+    await producer.start()
+    ends: dict[int, int] = {}
+    try:
+        for user, value in devices_of(targets):
+            partition = partition_of(user, settings.partitions)
+            await producer.send(names.devices, key=user, value=value, partition=partition)
+            ends[partition] = ends.get(partition, 0) + 1
+        await producer.flush()
+    finally:
+        await producer.stop()
+    return ends
+
+
+async def _produce_paced(plan: Plan, names: TopicNames, targets: Sequence[Target]) -> Mapping[str, float]:
+    """Put them on `outbox` one by one at the rate; return when each was handed over, in milliseconds."""
+    codec, sent_at, sent = Codec(), dict[str, float](), []
+    producer: Any = AIOKafkaProducer(bootstrap_servers=plan.bootstrap)
+    await producer.start()
+    try:
+        started_at = time.perf_counter()
+        for number, target in enumerate(targets):
+            await asyncio.sleep(max(0.0, started_at + number / plan.rate - time.perf_counter()))
+            now = sent_at[target.mark] = time.time() * 1000
+            record = outbox_record(codec, target, plan.partitions, int(now))
+            partition = partition_of(record.slot, plan.partitions)
+            sent.append(await producer.send(names.outbox, key=record.slot, value=record.value, partition=partition))
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+    return sent_at
+
+
+async def _end_offsets(settings: Settings, topic: str) -> Mapping[int, int]:
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(settings.partitions)])
+        return {tp.partition: end for tp, end in ends.items()}
+    finally:
+        await consumer.stop()
+
+
+def _ends(workload: Workload) -> Mapping[int, int]:
+    return {partition: len(events) for partition, events in enumerate(workload.partitions) if events}
+
+
+async def _until_committed(settings: Settings, topic: str, ends: Mapping[int, int]) -> None:
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            while True:
+                offsets = await admin.list_consumer_group_offsets(settings.app_id)
+                read = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
+                if all(read.get(partition, 0) >= end for partition, end in ends.items()):
+                    return
+                await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        await admin.close()
+
+
+async def bench(arguments: argparse.Namespace, bootstrap: str) -> list[DeliverRun]:
+    """So many pairs of runs of each case, interleaved."""
+    runs: list[DeliverRun] = []
+    cases = [
+        Case(arguments.provider, answer_ms, in_flight)
+        for answer_ms in arguments.answer_ms
+        for in_flight in arguments.in_flight
+    ]
+    count = arguments.pushes + arguments.rate * LATENCY_SECONDS + WARM_UP
+    for _ in range(arguments.runs):
+        for case in cases:
+            plan = Plan(case, arguments.pushes, arguments.rate, arguments.partitions, bootstrap)
+            provider = Provider(ProviderName(case.provider), case.answer_ms, arguments.strict)
+            with tempfile.TemporaryDirectory() as directory:
+                async with StandIn(provider, Path(directory)) as stand_in:
+                    addresses = await stand_in.addresses(count)
+                    for measure in (measure_deliver, measure_bare):
+                        run = await measure(plan, stand_in, addresses)
+                        runs.append(run)
+                        print(
+                            f"{case.provider} {case.answer_ms:g} ms, {case.in_flight:,} in flight  {run.what:15}"
+                            f" {run.per_second:7,}/s {run.cpu_us:5} us  exact"
+                            + (f"  p50/p99 {run.latency_ms_p50}/{run.latency_ms_p99} ms" if run.latency_rate else ""),
+                            file=sys.stderr,
+                            flush=True,
+                        )
+    return runs
+
+
+def main() -> None:
+    """Measure, print the table, and write it where it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pushes", type=int, default=20_000)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--provider", default="apns", choices=[str(name) for name in ProviderName])
+    parser.add_argument("--answer-ms", type=float, nargs="+", default=[50.0])
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[1000])
+    parser.add_argument("--rate", type=int, default=200, help="pushes a second for the time from outbox to provider")
+    parser.add_argument("--strict", action="store_true", help="ask the strict simulator")
+    parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
+    parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")
+    arguments = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
+        runs = asyncio.run(bench(arguments, bootstrap))
+    command = f"python -m tests.benchmarks.bench_deliver {' '.join(sys.argv[1:])}".strip()
+    print(write_results(runs, command, arguments.partitions, arguments.json))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The results of the deliver benchmark: medians for each case, and the ratio to the bare connector pair by pair."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.benchmarks.results import measured_on
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What the provider is, what it waits before it answers, and how many pushes are in flight at the most."""
+
+    provider: str
+    answer_ms: float
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverRun:
+    """One run, verified. CPU is that of the sending process, all threads. The latency is from `outbox` to the provider,
+    at `latency_rate` pushes a second; of the bare connector there is none."""
+
+    case: Case
+    what: Literal["deliver", "bare connector"]
+    pushes: int
+    per_second: int
+    cpu_us: int
+    rss_megabytes_max: float | None = None
+    latency_rate: int | None = None
+    latency_ms_p50: float | None = None
+    latency_ms_p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSummary:
+    """Medians over the runs of one case; `ratio` is that of the speeds in runs that followed each other."""
+
+    case: Case
+    runs: int
+    pushes: int
+    per_second: int
+    cpu_us: int
+    rss_megabytes_max: float
+    bare_per_second: int
+    bare_cpu_us: int
+    ratio: float
+    latency_rate: int
+    latency_ms_p50: float
+    latency_ms_p99: float
+
+
+def summarize(runs: Sequence[DeliverRun]) -> list[CaseSummary]:
+    """One summary for each case, in the order of their first runs."""
+    found = []
+    for case in dict.fromkeys(run.case for run in runs):
+        ours = [run for run in runs if run.case == case and run.what == "deliver"]
+        bare = [run for run in runs if run.case == case and run.what == "bare connector"]
+        ratios = [our.per_second / its.per_second for our, its in zip(ours, bare, strict=True)]
+        found.append(
+            CaseSummary(
+                case=case,
+                runs=len(ours),
+                pushes=ours[0].pushes,
+                per_second=round(_median(ours, lambda run: run.per_second)),
+                cpu_us=round(_median(ours, lambda run: run.cpu_us)),
+                rss_megabytes_max=max(run.rss_megabytes_max or 0.0 for run in ours),
+                bare_per_second=round(_median(bare, lambda run: run.per_second)),
+                bare_cpu_us=round(_median(bare, lambda run: run.cpu_us)),
+                ratio=round(statistics.median(ratios), 2),
+                latency_rate=ours[0].latency_rate or 0,
+                latency_ms_p50=_median(ours, lambda run: run.latency_ms_p50),
+                latency_ms_p99=_median(ours, lambda run: run.latency_ms_p99),
+            )
+        )
+    return found
+
+
+def _median(runs: Sequence[DeliverRun], value: Callable[[DeliverRun], float | None]) -> float:
+    return round(statistics.median(value(run) or 0.0 for run in runs), 1)
+
+
+def write_results(runs: Sequence[DeliverRun], command: str, partitions: int, json_file: Path | None) -> str:
+    """The table in Markdown; written with the full results in JSON, where a file is given."""
+    summaries, on = summarize(runs), measured_on(command, partitions)
+    lines = [
+        "| provider | answers in | in flight | pushes/s | CPU µs/push | RSS MB | bare connector/s | CPU µs | deliver "
+        "is | outbox → provider p50 / p99 |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in summaries:
+        lines.append(
+            f"| {one.case.provider} | {one.case.answer_ms:g} ms | {one.case.in_flight:,} | {one.per_second:,} "
+            f"| {one.cpu_us:,} | {one.rss_megabytes_max:.0f} | {one.bare_per_second:,} | {one.bare_cpu_us:,} "
+            f"| {one.ratio:.2f} of it | {one.latency_ms_p50:g} / {one.latency_ms_p99:g} ms at {one.latency_rate}/s |"
+        )
+    machine, versions = on["machine"], ", ".join(f"{name} {number}" for name, number in on["versions"].items())
+    count, pushes = max(one.runs for one in summaries), max(one.pushes for one in summaries)
+    lines += [
+        "",
+        f"Medians of {count} interleaved pairs of runs of {pushes:,} pushes (ratio pair by pair), each verified at the "
+        f"provider and in the record; {partitions} partitions, one worker process, two commits for each push. The bare "
+        "connector is the same client, without Kafka. Broker, provider and worker share the machine.",
+        f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, load {on['load_average']} at the end; {versions}.",
+        f"`{on['command']}`",
+    ]
+    table = "\n".join(lines)
+    if json_file is not None:
+        results = {**on, "summary": [asdict(one) for one in summaries], "runs": [asdict(run) for run in runs]}
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        json_file.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    return table

@@ -1,0 +1,136 @@
+"""The pushes that deliver and the bare connector are given: as many users, each with one device and one notification.
+
+No two share a user, because one notification of a user is under way at a time; so nothing but the machine bounds how
+many are in flight.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from connectors.outcome import Device, ProviderName, Push
+from schemas.codec import Codec
+from schemas.keys import partition_of, slot_key
+from streams.policies.identity import collapse_id, push_id
+from streams.policies.rendering import Text, render
+from streams.types_file import NotificationTypes
+from tests.benchmarks.workload import Event, Workload
+
+TYPE: Final = "order_ready"
+DEVICE_ID: Final = "phone"
+SEND_WITHIN_MS: Final = 3_600_000  # longer than any run
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One notification for the one device of its user. `mark`: what the provider tells it by."""
+
+    user: str
+    slot: bytes
+    notification_id: str
+    data: dict[str, str]
+    device: Device
+    mark: str
+
+
+def make_targets(count: int, provider: ProviderName, addresses: Sequence[Any], name: str) -> list[Target]:
+    """So many targets, at the first addresses. `name` keeps their users apart from those of other calls."""
+    chance = random.Random(name)
+    targets = []
+    for number, address in zip(range(count), addresses, strict=False):
+        user = f"{name}-{number:07d}"
+        notification_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        device, slot = _device(provider, address), slot_key(user, TYPE)
+        mark = push_id(slot, notification_id, DEVICE_ID)
+        if provider is ProviderName.WEBPUSH:
+            mark = urlsplit(device.address).path
+        data = {"name": f"Customer {number % 1000}", "order": f"A-{number:08d}"}
+        targets.append(Target(user, slot, notification_id, data, device, mark))
+    assert len(targets) == count, "there is an address for each"
+    return targets
+
+
+def _device(provider: ProviderName, address: Any) -> Device:
+    if provider is ProviderName.WEBPUSH:
+        return Device(DEVICE_ID, provider, address["endpoint"], address["p256dh"], address["auth"], 1)
+    return Device(DEVICE_ID, provider, address, registered_at_ms=1)
+
+
+def outbox_of(targets: Sequence[Target], partitions: int) -> Workload:
+    """The targets as records of `outbox`, spread as their key, the user, has it."""
+    codec, now = Codec(), time.time_ns() // 1_000_000
+    events: list[list[Event]] = [[] for _ in range(partitions)]
+    for target in targets:
+        event = outbox_record(codec, target, partitions, now)
+        events[partition_of(event.slot, partitions)].append(event)
+    return Workload(events)
+
+
+def outbox_record(codec: Codec, target: Target, partitions: int, now: int) -> Event:
+    """The record of one target; its key is the user."""
+    delivery = {
+        "admitted_at": now,
+        "send_by": now + SEND_WITHIN_MS,
+        "attempt": 1,
+        "devices": [],
+        "origin_partition": partition_of(target.slot, partitions),
+        "origin_offset": 0,
+        "notification": {
+            "notification_id": target.notification_id,
+            "user_id": target.user,
+            "type": TYPE,
+            "created_at": now,
+            "data": target.data,
+        },
+    }
+    return Event(target.user.encode(), target.notification_id, codec.encode("Delivery", delivery))
+
+
+def devices_of(targets: Sequence[Target]) -> list[tuple[bytes, bytes]]:
+    """The targets' devices as records of `devices`."""
+    codec = Codec()
+    return [
+        (
+            target.user.encode(),
+            codec.encode("Devices", {"user_id": target.user, "devices": [_registered(target.device)]}),
+        )
+        for target in targets
+    ]
+
+
+def _registered(device: Device) -> dict[str, Any]:
+    return {
+        "device_id": device.device_id,
+        "provider": device.provider.value.upper(),
+        "address": device.address,
+        "p256dh": device.p256dh,
+        "auth": device.auth,
+        "registered_at": device.registered_at_ms,
+    }
+
+
+def push_of(target: Target, types: NotificationTypes) -> Push:
+    """The push that deliver makes of a target."""
+    policy = types.policy(TYPE)
+    assert policy is not None, "one of the sample types"
+    values = {"data": target.data, "user_id": target.user, "type": TYPE, **target.data}
+    text = render(None, None, policy.title, policy.body, values)
+    assert isinstance(text, Text), "the sample's template fits"
+    return Push(
+        push_id=push_id(target.slot, target.notification_id, DEVICE_ID),
+        notification_id=target.notification_id,
+        type=TYPE,
+        device=target.device,
+        title=text.title,
+        body=text.body,
+        data=target.data,
+        ttl_seconds=policy.ttl_seconds,
+        collapse_id=collapse_id(target.slot),
+        urgent=policy.urgent,
+    )

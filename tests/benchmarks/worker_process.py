@@ -1,0 +1,88 @@
+"""What is measured, as a process of its own: until it is ready, what it costs, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from aiokafka.admin import AIOKafkaAdminClient
+
+READY_SECONDS_MAX: Final = 90.0
+ANSWER_SECONDS_MAX: Final = 600.0
+STOP_SECONDS_MAX: Final = 30.0
+
+
+class WorkerProcess:
+    """A process that has said `ready`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._system = psutil.Process(process.pid)
+
+    def cpu_seconds(self) -> float:
+        """What it has used, all threads."""
+        times = self._system.cpu_times()
+        return float(times.user + times.system)
+
+    def rss_bytes_max(self) -> int:
+        """The peak, where the system keeps one; else what it is now. (getrusage inherits the peak of the parent.)"""
+        status = Path(f"/proc/{self._process.pid}/status")
+        if status.exists():
+            for line in status.read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        return int(self._system.memory_info().rss)
+
+    async def ask(self) -> Any:
+        """Write it a line, and return the line of JSON that it answers with."""
+        assert self._process.stdin is not None and self._process.stdout is not None, "started with pipes"
+        self._process.stdin.write(b"\n")
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), ANSWER_SECONDS_MAX))
+
+
+@contextlib.asynccontextmanager
+async def worker(
+    module: str, settings: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> AsyncIterator[WorkerProcess]:
+    """A process that has said `ready`; told to stop at the end. Raises RuntimeError if it ends before.
+
+    `settings` are its argument, as JSON; `environment` comes on top of ours.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, json.dumps(settings)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(READY_SECONDS_MAX):
+            while (line := await process.stdout.readline()).strip() != b"ready":
+                if not line:
+                    raise RuntimeError(f"{module} ended with exit code {await process.wait()} before it was ready")
+        yield WorkerProcess(process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_SECONDS_MAX)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Delete all topics whose names begin so."""
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(prefix)])
+    finally:
+        await admin.close()
