@@ -34,8 +34,11 @@ def write_ledger(ledger: Ledger, at: int) -> bytes:
 def read_ledger(table: LaneTable, partition: int) -> Ledger:
     """Read the row, or what a partition begins with."""
     (row,) = table.read(partition, [LEDGER_KEY])
-    if row is None:
-        return Ledger(Counts(), DEFERRALS, RETRIES)
+    return Ledger(Counts(), DEFERRALS, RETRIES) if row is None else read_ledger_row(row)
+
+
+def read_ledger_row(row: bytes) -> Ledger:
+    """Read the row. Raises PoisonError: state that cannot be read is a reason to stop."""
     record = _codec.decode(row, ("ScheduleLedger",)).record
     counts = Counts(*(record[name] for name in Counts._fields))
     return Ledger(counts, record["deferrals_front"], record["retries_front"])

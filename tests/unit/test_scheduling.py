@@ -112,7 +112,7 @@ def test_nothing_is_moved_to_where_it_is_of_no_use() -> None:
     wanted=st.integers(1, 5_000),
 )
 def test_no_stretch_of_time_sees_more_than_the_pace(per_second: float, waits: list[int], wanted: int) -> None:
-    """However long it was idle and however the clock jumps: rate × (time + burst), and one."""
+    """However long it was idle and however the clock jumps: rate times (time plus burst), and one."""
     bucket, now, releases = Bucket(0.0, 0), NOW, []
     for wait in waits:
         now += wait
