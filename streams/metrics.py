@@ -16,6 +16,11 @@ class Metric(StrEnum):
     SCHEDULE_TOTAL = "ringonce_schedule_total"
     SCHEDULE_LEDGER_DIFFERENCE = "ringonce_schedule_ledger_difference"
     SCHEDULE_LATENESS_SECONDS = "ringonce_schedule_lateness_seconds"
+    AUDIT_VIOLATIONS_TOTAL = "ringonce_audit_violations_total"
+    AUDIT_STATUSES_TOTAL = "ringonce_audit_statuses_total"
+    AUDIT_PASSED_OVER_TOTAL = "ringonce_audit_passed_over_total"
+    AUDIT_SAMPLE_RATIO = "ringonce_audit_sample_ratio"
+    AUDIT_OVERDUE = "ringonce_audit_overdue"
 
 
 class Metrics:

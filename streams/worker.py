@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from streams.app import AppParts, create_app
+from streams.audit.continuous import AuditCollector, ContinuousAudit
 from streams.codec import open_codec
 from streams.connect import open_connectors
 from streams.kafka_ready import wait_for_kafka
@@ -99,6 +100,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     os.environ[WEB_PORT_VARIABLE] = str(app.conf.web_port)
     routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
     install_metrics_view(app)
+    audit = ContinuousAudit(app, settings, types, codec)
+    app.metrics.add(AuditCollector(audit))
     commands = ScheduleCommands(settings, codec)
     install_schedule_views(app, routing, commands)
     stop = asyncio.Event()
@@ -110,7 +113,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     guard = LoopGuard(lambda: _give_up(stop.is_set(), started_at))
     guard.start(loop)
     try:
-        return await _run_app(app, stop, options)
+        return await _run_app(app, audit, stop, options)
     finally:
         await routing.close()
         await commands.close()
@@ -131,9 +134,11 @@ def _clock() -> Callable[[], int]:
     return wall_ms if offset_ms == 0 else lambda: wall_ms() + offset_ms
 
 
-async def _run_app(app: LaneApp, stop: asyncio.Event, options: WorkerOptions) -> BaseException | None:
+async def _run_app(
+    app: LaneApp, audit: ContinuousAudit, stop: asyncio.Event, options: WorkerOptions
+) -> BaseException | None:
     app.finalize()
-    ready = asyncio.create_task(_say_ready(app, options))
+    besides = [asyncio.create_task(_say_ready(app, options)), asyncio.create_task(audit.run())]
     # Told to stop while it still starts, it stops; and a start that hangs is seen by the watchdog.
     ends: list[asyncio.Task[Any]] = [
         asyncio.create_task(stop.wait()),
@@ -154,9 +159,9 @@ async def _run_app(app: LaneApp, stop: asyncio.Event, options: WorkerOptions) ->
                 await app.stop()
         except Exception as error:  # stopping what has failed may fail; the process starts anew or ends
             logger.warning("while stopping: %r", error)
-        for task in (ready, *ends):
+        for task in (*besides, *ends):
             task.cancel()
-        await asyncio.wait([ready, *ends], timeout=CANCEL_SECONDS_MAX)
+        await asyncio.wait([*besides, *ends], timeout=CANCEL_SECONDS_MAX)
     return failure
 
 

@@ -224,3 +224,4 @@ class Run:
         result.report, result.timeline = await run_audit(settings, options, AUDIT_WAIT_SECONDS)
         result.restarts = sum(worker.restarts() for worker in cluster.workers)
         result.surprises = [surprise for worker in cluster.workers for surprise in worker.surprises]
+        result.surprises += [said for worker in cluster.workers for said in worker.audit_errors()]

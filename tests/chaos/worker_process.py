@@ -17,6 +17,9 @@ READY_SECONDS_MAX = 120.0
 LOOK_SECONDS = 0.1
 
 
+AUDIT_ERROR = "ERROR streams.audit.continuous:"
+
+
 class WorkerProcess:
     """`python -m streams worker` with a data directory and a log of its own."""
 
@@ -67,6 +70,11 @@ class WorkerProcess:
         if self._wanted and self._process is not None and self._process.poll() is not None:
             self.surprises.append(f"worker {self.number + 1} ended by itself with code {self._process.returncode}")
             self.start()
+
+    def audit_errors(self) -> list[str]:
+        """What the continuous audit of this worker found, over all its starts; it must find nothing."""
+        lines = self.log_file.read_text(errors="replace").splitlines() if self.log_file.exists() else []
+        return [f"worker {self.number + 1}: {line}" for line in lines if AUDIT_ERROR in line]
 
     def kill(self, wipe: bool) -> None:
         """SIGKILL; `wipe`: its disk is lost too."""
