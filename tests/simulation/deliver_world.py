@@ -115,7 +115,8 @@ class DeliverWorld:
         """A new owner: recover, and read from the committed offsets on."""
         for table in self.tables.values():
             recover(table, self.log, 0)
-        positions = {topic: self.log.committed.get((topic, 0), 0) for topic in (TOPICS.outbox, TOPICS.devices)}
+        sources = (TOPICS.outbox, TOPICS.devices, TOPICS.preferences)
+        positions = {topic: self.log.committed.get((topic, 0), 0) for topic in sources}
         context = LaneContext(
             stage="deliver",
             partition=0,
@@ -163,6 +164,10 @@ class DeliverWorld:
         listed = list(devices) or [phone(user)]
         self.append(TOPICS.devices, user.encode(), write_devices(user, listed))
 
+    def preferences(self, user: str = "u", **wishes: Any) -> None:
+        """What a user wants; the fields of Preferences."""
+        self.append(TOPICS.preferences, user.encode(), CODEC.encode("Preferences", {"user_id": user, **wishes}))
+
     def delivery(self, notification_id: str, user: str = "u", **changes: Any) -> int:
         """An admitted notification arrives on `outbox`; `changes` are fields of Delivery or of its Notification."""
         notification: dict[str, Any] = {
@@ -185,7 +190,7 @@ class DeliverWorld:
 
     def read(self, topic: str) -> list[dict[str, Any]]:
         """The records that were committed on a topic."""
-        names = ("Status", "Verdict", "Retry", "DeadLetter", "Delivery")
+        names = ("Status", "Verdict", "Retry", "DeadLetter", "Delivery", "Deferral")
         return [CODEC.decode(record.value, names).record for record in self.log.records(topic)]
 
     def states(self, notification_id: str) -> list[str]:
