@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -98,6 +98,15 @@ def measured_on(command: str, partitions: int) -> dict[str, Any]:
     }
 
 
+def written_on(on: Mapping[str, Any]) -> list[str]:
+    """The same as lines of text, for below a table."""
+    machine, versions = on["machine"], ", ".join(f"{name} {number}" for name, number in on["versions"].items())
+    return [
+        f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, load {on['load_average']} at the end; {versions}.",
+        f"`{on['command']}`",
+    ]
+
+
 def _kafka_version() -> str:
     for line in files("connectors.embedded_kafka").joinpath("jars.lock").read_text(encoding="utf-8").splitlines():
         if line.startswith("org.apache.kafka:kafka-clients:"):
@@ -125,13 +134,11 @@ def _table(summaries: Sequence[Summary], on: dict[str, Any]) -> str:
             f"| {one.implementation} | {one.events:,} | {one.events_per_second:,} | {one.cpu_us_per_event:.1f} "
             f"| {one.rss_megabytes_max:.0f} | {ratio} |"
         )
-    machine, versions = on["machine"], ", ".join(f"{name} {number}" for name, number in on["versions"].items())
     runs = max((one.runs for one in summaries), default=0)
     lines += [
         "",
         f"Medians of {runs} interleaved runs (ratios pair by pair, RSS the highest), every output verified; "
         f"{on['partitions']} partitions, one process.",
-        f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, load {on['load_average']} at the end; {versions}.",
-        f"`{on['command']}`",
+        *written_on(on),
     ]
     return "\n".join(lines)

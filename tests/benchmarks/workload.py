@@ -51,11 +51,16 @@ class Workload:
         return len({event.slot for events in self.partitions for event in events})
 
 
-def make_workload(count: int, partitions: int, seed: int = 1) -> Workload:
-    """So many events, of which PASS_SHARE are the first of their slot; the others are spread over the slots."""
+def make_workload(
+    count: int, partitions: int, seed: int = 1, pass_share: float = PASS_SHARE, first: int = 0
+) -> Workload:
+    """So many events, of which this share are the first of their slot; the others are spread over the slots.
+
+    `first`: the number of the first slot, so that two workloads can share none.
+    """
     chance = random.Random(seed)
-    slots = max(1, int(count * PASS_SHARE))
-    order = [*range(slots), *(chance.randrange(slots) for _ in range(count - slots))]
+    slots = max(1, int(count * pass_share))
+    order = [first + slot for slot in (*range(slots), *(chance.randrange(slots) for _ in range(count - slots)))]
     chance.shuffle(order)
     codec, now = Codec(), time.time_ns() // 1_000_000
     events: list[list[Event]] = [[] for _ in range(partitions)]

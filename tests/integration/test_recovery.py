@@ -18,7 +18,8 @@ from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.oracle import verify
 from tests.benchmarks.workload import Feed, Workload, make_workload
-from tests.integration.test_suppress_kill import committed_by_then
+from tests.benchmarks.workload import ends as workload_ends
+from tests.integration.test_suppress_kill import until_all_committed
 
 EVENTS = 20_000
 PARTITIONS = 4
@@ -26,11 +27,12 @@ SECONDS_MAX = 60.0
 
 
 class Worker:
-    """A worker with the suppress stage, and what it said: one list of numbers for each word."""
+    """A worker with the suppress stage, and what it said: (partitions, records, seconds) of each recovery, and the
+    position in each changelog that it follows."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        self.recovered: list[tuple[int, int]] = []
+        self.recovered: list[tuple[int, int, float]] = []
         self.standby: dict[int, int] = {}
         self.ended = False
         self._said = asyncio.Condition()
@@ -42,7 +44,7 @@ class Worker:
             word, *numbers = line.decode().split()
             async with self._said:
                 if word == "recovered":
-                    self.recovered.append((int(numbers[0]), int(numbers[1])))
+                    self.recovered.append((int(numbers[0]), int(numbers[1]), float(numbers[2])))
                 elif word == "standby":
                     self.standby[int(numbers[0])] = int(numbers[1])
                 self._said.notify_all()
@@ -78,12 +80,12 @@ async def worker(options: dict[str, Any], directory: Path) -> AsyncIterator[Work
         await listening
 
 
-async def changelog_ends(bootstrap: str, topic: str) -> dict[int, int]:
+async def changelog_ends(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> dict[int, int]:
     """Where the changelog of each partition ends, transaction markers included."""
     consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:
-        found = await consumer.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
+        found = await consumer.end_offsets([TopicPartition(topic, number) for number in range(partitions)])
         return {tp.partition: end for tp, end in found.items()}
     finally:
         await consumer.stop()
@@ -107,7 +109,7 @@ async def play(options: dict[str, Any], workload: Workload) -> None:
     async with Feed(options["bootstrap"], names.notifications, workload) as feed:
         await feed.fill()
         await feed.release()
-    await committed_by_then(options, names.notifications, workload)
+    await until_all_committed(options, names.notifications, workload_ends(workload))
 
 
 def test_with_its_disk_a_worker_reads_only_what_is_new_and_without_it_everything(
@@ -122,7 +124,7 @@ def test_with_its_disk_a_worker_reads_only_what_is_new_and_without_it_everything
         await ensure_topics(settings)
         async with worker(options, tmp_path / "state") as first:
             await play(options, workload)
-            assert first.recovered == [(PARTITIONS, 0)]
+            assert [recovered[:2] for recovered in first.recovered] == [(PARTITIONS, 0)]
         async with worker(options, tmp_path / "state") as second:
             await second.until(lambda: bool(second.recovered))
             # Killed between a commit and its own write, a partition lacks the rows of that step at the most.
@@ -159,7 +161,7 @@ def test_a_standby_takes_over_with_what_it_has(kafka: str, prefix: str, tmp_path
                 await second.until(lambda: all(at >= ends[number] for number, at in second.standby.items()))
                 before = len(second.recovered)
             await second.until(lambda: len(second.recovered) > before and second.recovered[-1][0] == PARTITIONS)
-            partitions, records = second.recovered[-1]
+            partitions, records, _ = second.recovered[-1]
         assert (partitions, records) == (PARTITIONS, 0)
         (await verify(kafka, names.statuses, names.outbox, workload)).assert_exact()
 

@@ -52,9 +52,9 @@ async def _committed(admin: Any, group: str, topic: str, wanted: Mapping[int, in
     return sum(max(0, min(done.get(partition, 0), end)) for partition, end in wanted.items())
 
 
-async def committed_by_then(options: Mapping[str, Any], topic: str, workload: Workload) -> None:
-    """Wait until all events are committed."""
-    await _until_committed(options, topic, ends(workload), 1.0)
+async def until_all_committed(options: Mapping[str, Any], topic: str, wanted: Mapping[int, int]) -> None:
+    """Wait until each partition is committed up to this offset."""
+    await _until_committed(options, topic, wanted, 1.0)
 
 
 async def _kill_and_finish(options: Mapping[str, Any], workload: Workload, keep_disk: bool) -> int:
