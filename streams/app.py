@@ -68,7 +68,12 @@ def create_app(parts: AppParts) -> LaneApp:
             transaction_timeout_seconds=settings.transaction_timeout_seconds,
             clock_skew_seconds_max=settings.clock_skew_seconds_max,
             wall_ms=parts.wall_ms,
-            faust={"broker_credentials": broker_credentials(settings), **_web(parts), **parts.faust},
+            faust={
+                "broker_credentials": broker_credentials(settings),
+                "table_standby_replicas": settings.standby_replicas,
+                **_web(parts),
+                **parts.faust,
+            },
         )
     )
     topics = TopicNames.of(settings)

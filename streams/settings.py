@@ -111,6 +111,12 @@ class Settings(BaseSettings):
         "UTC", description="The zone (IANA) of users who name none, where their notification's type names none either."
     )
     data_dir: Path = Field(Path(".ringonce"), description="Local copies of the tables; may be lost, Kafka has them.")
+    standby_replicas: int = Field(
+        1,
+        ge=0,
+        le=5,
+        description="So many other workers follow the state of each partition, so that taking it over is quick.",
+    )
     web_host: str = Field("127.0.0.1", min_length=1, description="Where the web views and the gateway listen.")
     web_advertised_host: str | None = Field(
         None,
@@ -121,7 +127,11 @@ class Settings(BaseSettings):
     web_port: int = Field(6066, ge=0, le=65_535, description="Their port; 0: any free one.")
 
     clock_skew_seconds_max: float = Field(
-        5.0, ge=0, le=60, description="A worker whose clock is off by more than this stops sending."
+        5.0,
+        ge=0,
+        le=60,
+        description="By how much the clocks of two workers may differ. One that is off from the broker's by more than "
+        "half of it stops sending.",
     )
     grace_seconds: float = Field(
         30.0,
