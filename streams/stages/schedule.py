@@ -75,6 +75,7 @@ class ScheduleDecider:
         self.sweeper = Sweeper(table, partition)
         self.lateness = options.lateness
         self.rows_difference = 0
+        self._reported = 0
         self._counter = RowCounter(table, partition)
         self._per_second = options.release_per_second_max
         self._bucket = Bucket(0.0, 0)
@@ -191,9 +192,10 @@ class ScheduleDecider:
     # --- the ledger
 
     def _close(self, counts: Counts) -> None:
-        if counts.difference() and counts.difference() != self.counts.difference():
+        difference = counts.difference()
+        if difference and difference != self._reported:
             logger.error("schedule-%d: the ledger does not close: %s", self.partition, counts)
-        self.counts = counts
+        self.counts, self._reported = counts, difference
 
     def _compare(self, counted: RowCount) -> None:
         counts = self.counts
