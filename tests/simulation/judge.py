@@ -45,6 +45,9 @@ class Judge:
         self._claims: dict[bytes, list[ClaimRow]] = defaultdict(list)
         self._pushes: dict[bytes, list[tuple[PushRow, int]]] = defaultdict(list)  # with the instant at which it left
 
+        self._cancelled: dict[tuple[bytes, str], int] = {}
+        self._moved: dict[tuple[bytes, str], int] = {}
+
     def judge(self) -> Judgement:
         """Check everything."""
         judgement = Judgement()
@@ -59,6 +62,7 @@ class Judge:
             judgement.violations += too_close(slot, pushes, rules)
             judgement.violations += sent_as_two(slot, self._statuses[slot])
             judgement.violations += self._untimely(slot)
+            judgement.violations += self._against_wishes(slot)
         judgement.violations += self._state()
         return judgement
 
@@ -82,6 +86,12 @@ class Judge:
         ledger.close(broker.now_ms(), read_up_to, complete=True)
         judgement.events, judgement.final = ledger.events, ledger.final
         judgement.violations += ledger.violations
+        for _, record in broker.records(topics.answers):
+            answer = codec.decode(record.value, ("ScheduleAnswer",)).record
+            if answer["outcome"] == "CANCELLED":
+                self._cancelled[record.key or b"", answer["notification_id"]] = answer["at"]
+            elif answer["outcome"] == "MOVED":
+                self._moved[record.key or b"", answer["notification_id"]] = answer["due_at_after"]
         names: dict[str, bytes] = {}
         changelog = topics.changelog("deliveries")
         for partition, record in broker.records(changelog):
@@ -150,11 +160,31 @@ class Judge:
                 sentence = f"{notification_id} left {written_at - claimed_at} ms after its claim"
                 yield Violation("P2", sentence, written_at, slot, (notification_id,))
             due_at, expires_at = self._world.times.get((slot, notification_id), (None, None))
+            due_at = self._moved.get((slot, notification_id), due_at)
             if due_at is not None and push.at < due_at - skew_ms:
                 sentence = f"{notification_id} was sent {due_at - push.at} ms before it was due"
                 yield Violation("P3", sentence, push.at, slot, (notification_id,))
             if expires_at is not None and push.at > expires_at + grace_ms + skew_ms:
                 yield self._late(slot, notification_id, push.at, "arrived", push.at - expires_at)
+
+    def _against_wishes(self, slot: bytes) -> Iterator[Violation]:
+        """What was cancelled is not sent, nor what the user does not want, nor when."""
+        user, _, kind = slot.decode().rpartition(":")
+        start, end = self._world.scenario.quiet_minutes.get(user, (0, 0))
+        unwanted = kind in self._world.scenario.opted_out.get(user, [])
+        for row in self._statuses[slot]:
+            if row.state != "SENDING":
+                continue
+            minute = row.at // 60_000 % 1_440
+            if (start <= minute < end) if start <= end else (minute >= start or minute < end):
+                yield Violation("P3", f"{row.notification_id} in quiet hours", row.at, slot, (row.notification_id,))
+            if unwanted:
+                yield Violation("P3", f"{row.notification_id} against the will", row.at, slot, (row.notification_id,))
+        for push, written_at in self._pushes[slot]:
+            cancelled_at = self._cancelled.get((slot, push.notification_id))
+            if cancelled_at is not None and written_at >= cancelled_at:
+                sentence = f"{push.notification_id} was sent, and its cancel was answered with CANCELLED"
+                yield Violation("P3", sentence, written_at, slot, (push.notification_id,))
 
     @staticmethod
     def _late(slot: bytes, notification_id: str, at: int, what: str, late_ms: int) -> Violation:
@@ -188,6 +218,8 @@ def sent_as_two(slot: bytes, statuses: list[StatusRow]) -> Iterator[Violation]:
     """The naive oracle of duplicates: an id is admitted once a day, whoever remembers it."""
     admitted: dict[str, int] = {}
     for row in statuses:
+        if row.state == "DEFERRED":
+            admitted.pop(row.notification_id, None)  # quiet hours hold it, and it is admitted anew when they end
         if row.state != "ADMITTED":
             continue
         before = admitted.get(row.notification_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from tests.simulation.simulated_providers import MOODS
 
@@ -54,7 +54,10 @@ EDGES: Final = (
 
 
 class Event(NamedTuple):
-    """An event that is produced `at` seconds. `astray`: by a producer with another partitioner."""
+    """An event that is produced `at` seconds. `astray`: by a producer with another partitioner.
+
+    `command`: it is none, but cancels the event of this id, or moves it to `send_in`.
+    """
 
     at: float
     user: str
@@ -65,6 +68,7 @@ class Event(NamedTuple):
     created_ago: float = 0.0
     astray: bool = False
     poison: int = 0
+    command: Literal["", "cancel", "move"] = ""
 
 
 class Fault(NamedTuple):
@@ -93,6 +97,8 @@ class Scenario:
     events: list[Event] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     devices: dict[str, list[str]] = field(default_factory=dict)
+    quiet_minutes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    opted_out: dict[str, list[str]] = field(default_factory=dict)
 
 
 def scenario_of(seed: int, hours: float | None = None) -> Scenario:
@@ -109,6 +115,11 @@ def scenario_of(seed: int, hours: float | None = None) -> Scenario:
     for number in range(USERS):
         devices = chance.choices(PROVIDERS, k=chance.choice((1, 1, 1, 1, 2, 3)) if number else 0)
         scenario.devices[f"u{number}"] = devices
+        if number in (1, 2):
+            start = chance.randrange(1_440)
+            scenario.quiet_minutes[f"u{number}"] = (start, (start + chance.choice((5, 60, 110))) % 1_440)
+        if number == USERS - 1:
+            scenario.opted_out[f"u{number}"] = [chance.choice(list(PACE))]
     for number in range(round(4 + scenario.hours / 6)):
         _episode(chance, scenario, number)
     scenario.events.sort()
@@ -130,11 +141,20 @@ def _episode(chance: Random, scenario: Scenario, number: int) -> None:
         if not quiet:
             event = _varied(chance, event, pace * count)
         first.append(event)
+        if event.send_in is not None and chance.random() < 0.5:
+            first.append(_command(chance, event))
         if chance.random() < 0.05:
             again = chance.choice((0.001, 1.0, 30.0, 400.0, 7_000.0, 40_000.0, 80_000.0)) * (0.5 + chance.random() / 2)
             first.append(event._replace(at=at + again, send_in=None, expires_in=None))
     scenario.events.extend(first)
     _faults(chance, scenario, users, start, at - start)
+
+
+def _command(chance: Random, event: Event) -> Event:
+    """A cancel or a move, mostly while it is pending, sometimes before it is there or after it was released."""
+    at = event.at + chance.uniform(-1.0, 1.2 * max(1.0, event.send_in or 0.0))
+    command: Literal["cancel", "move"] = "cancel" if chance.random() < 0.6 else "move"
+    return event._replace(at=at, command=command, send_in=chance.uniform(-1.0, 60.0), poison=0)
 
 
 def _varied(chance: Random, event: Event, length: float) -> Event:

@@ -91,7 +91,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Begin a task of an actor."""
         task = actor.context.run(asyncio.Task, work, loop=self)
         actor.tasks.append(task)
+        task.add_done_callback(self._look_at, context=self.outside.context)
         return task
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.failures.append(f"{task.get_coro()}: {task.exception()!r}")
 
     def pause(self, actor: Actor) -> None:
         """Stop a process where it is."""

@@ -139,7 +139,7 @@ class MemoryRocksdb:
     def flush(self) -> None:
         """Nothing: what is written survives the process."""
 
-    def iter(self) -> MemoryCursor:
+    def iter(self, options: object = None) -> MemoryCursor:
         """A cursor."""
         return MemoryCursor(self._rows)
 

@@ -85,7 +85,7 @@ class World:
 
     def run(self) -> None:
         """Play the scenario to its end. Raises StuckError, and AssertionError when a callback raised."""
-        self._register_devices()
+        self._register_users()
         outside = self.loop.outside.context
         for event in self.scenario.events:
             self.loop.call_at(event.at, self._produce, event, context=outside)
@@ -136,7 +136,7 @@ class World:
 
     # --- what comes in
 
-    def _register_devices(self) -> None:
+    def _register_users(self) -> None:
         for user, providers in self.scenario.devices.items():
             devices = [
                 Device(f"d{number}", ProviderName(provider.lower()), f"{user} {number}", "p", "a", number)
@@ -145,12 +145,24 @@ class World:
             if devices:
                 place = (self.topics.devices, partition_of(user.encode(), self.scenario.partitions))
                 self.broker.append(place, [(user.encode(), write_devices(user, devices), [])], 0)
+        for user in {**self.scenario.quiet_minutes, **self.scenario.opted_out}:
+            stretches = [self.scenario.quiet_minutes[user]] if user in self.scenario.quiet_minutes else []
+            wishes = {
+                "user_id": user,
+                "quiet_hours": [{"start_minute": start, "end_minute": end} for start, end in stretches],
+                "opted_out_types": self.scenario.opted_out.get(user, []),
+            }
+            place = (self.topics.preferences, partition_of(user.encode(), self.scenario.partitions))
+            self.broker.append(place, [(user.encode(), self.codec.encode("Preferences", wishes), [])], 0)
 
     def _produce(self, event: Event) -> None:
         if self.broker.away_until > self.loop.time():
             self.loop.call_at(self.broker.away_until, self._produce, event)
             return
         now = self.broker.now_ms()
+        if event.command:
+            self._command(event, now)
+            return
         notification: dict[str, Any] = {
             "notification_id": event.notification_id,
             "user_id": event.user,
@@ -174,6 +186,23 @@ class World:
             times = (notification["send_at"], notification["expires_at"])
             self.times.setdefault((slot_key(event.user, event.type), event.notification_id), times)
         self.say("producer", f"{event.notification_id} of {event.user}:{event.type} is {number}@{offset}")
+
+    def _command(self, event: Event, now: int) -> None:
+        command: dict[str, Any] = {
+            "notification_id": event.notification_id,
+            "user_id": event.user,
+            "type": event.type,
+            "request_id": f"{event.command} {event.notification_id} {now}",
+            "requested_by": "simulation",
+            "requested_at": now,
+        }
+        name = "Cancel"
+        if event.command == "move":
+            name, command["due_at"] = "Move", now + int((event.send_in or 0.0) * 1000)
+        key = slot_key(event.user, event.type)
+        number = (partition_of(key, self.scenario.partitions) + event.astray) % self.scenario.partitions
+        self.broker.append((self.topics.scheduled, number), [(key, self.codec.encode(name, command), [])], now)
+        self.say("caller", f"{event.command}s {event.notification_id} of {event.user}:{event.type}")
 
     # --- what goes wrong
 
@@ -286,7 +315,12 @@ def simulated(scenario: Scenario, directory: Path, trace: list[str] | None = Non
         mock.patch.object(sys, "unraisablehook", lambda unraisable: None),
     ):
         world = World(scenario, directory, trace)
-        with _nothing_collected_meanwhile(), mock.patch.object(time, "monotonic", world.loop.time):
+        with (
+            warnings.catch_warnings(),
+            _nothing_collected_meanwhile(),
+            mock.patch.object(time, "monotonic", world.loop.time),
+        ):
+            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that a killed process never awaited
             try:
                 yield world
             finally:
@@ -302,8 +336,6 @@ def _nothing_collected_meanwhile() -> Iterator[None]:
     try:
         yield
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that a killed process never awaited
-            gc.unfreeze()
-            gc.enable()
-            gc.collect()
+        gc.unfreeze()
+        gc.enable()
+        gc.collect()
