@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.audit.rows import ClaimRow, PushRow, Rules, SlotHistory, StatusRow, Violation
+from streams.audit.rows import ClaimRow, Origin, PushRow, Rules, SlotHistory, StatusRow, Violation
 from streams.policies.identity import push_id
 
 FREED_STATES = frozenset(("DEFERRED", "EXPIRED", "CANCELLED", "OPTED_OUT", "NO_DEVICE", "DEAD"))
@@ -172,7 +172,7 @@ def _truthful(history: SlotHistory, pushes: Sequence[PushRow]) -> Iterator[Viola
 def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int) -> Iterator[Violation]:
     """Nothing is suppressed but for a hold, a send or a possible send in its window, and no duplicate is a first."""
     holders: dict[str, list[Hold]] = defaultdict(list)
-    firsts: Counter[str] = Counter()
+    firsts: dict[str, set[Origin]] = defaultdict(set)
     for row in history.statuses:
         known = holders.get(row.notification_id)
         if row.state == "ADMITTED":
@@ -180,10 +180,11 @@ def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int
         elif known and known[-1].end is None and row.state in ENDS_OF_HOLDS:
             known[-1].end = row
         if row.state in FIRST_STATES:
-            firsts[row.notification_id] += 1
+            firsts[row.notification_id].add(row.origin)
     slack = rules.skew_ms + settle_ms
     for row in history.statuses:
-        if row.state == "DUPLICATE" and not firsts[row.notification_id] and row.at - 86_400_000 > since:
+        # What was admitted and held back is no duplicate of itself when it comes again.
+        if row.state == "DUPLICATE" and not firsts[row.notification_id] - {row.origin} and row.at - 86_400_000 > since:
             sentence = f"{row.notification_id} was dropped as a duplicate ({row.place}), and there is no other"
             yield Violation("P3", sentence, row.at, history.slot, (row.notification_id,), row.origin)
         if row.state != "SUPPRESSED":

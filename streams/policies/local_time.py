@@ -30,8 +30,11 @@ def local_at(instant: int, zone: tzinfo) -> datetime:
 
 
 def iso_at(instant: int, zone: tzinfo) -> str:
-    """The same for people, with the offset: `2026-12-24T18:00:00+01:00`."""
-    return datetime.fromtimestamp(instant // SECOND_MS, zone).isoformat()
+    """The same for people, with the offset: `2026-12-24T18:00:00+01:00`; what no calendar has, in milliseconds."""
+    try:
+        return datetime.fromtimestamp(instant // SECOND_MS, zone).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return f"{instant} ms since 1970"
 
 
 def first_reached(local: datetime, zone: tzinfo) -> int:

@@ -270,6 +270,43 @@ def test_what_a_device_may_have_is_not_held_for_the_others(
     play(scenario)
 
 
+@pytest.mark.parametrize("wishes", [{"opted_out": True}, {"opted_out_providers": ["apns"]}, {"mute_until": 2**50}])
+def test_an_opt_out_between_attempts_frees_no_slot_that_was_used(
+    play: Callable[[Scenario], None], wishes: dict[str, Any]
+) -> None:
+    """The phone has it; before the pad's retry the user opts out. It is not sent to the pad, and the window stands."""
+
+    async def scenario(world: QuietWorld) -> None:
+        world.devices("u", phone("u"), phone("u", device_id="pad", address="pad of u"))
+        world.connector.answers += [Accepted(200), NotSent("TooManyRequests", retry=True, retry_after_seconds=70)]
+        world.event("a")
+        await world.settle()
+        world.preferences(**wishes)
+        await world.settle()
+        await world.pass_time(3 * MINUTE_MS, MINUTE_MS)
+        assert world.states("a")[-1] == "ACCEPTED"
+        assert [outcome for _, outcome, _ in world.verdicts()] == ["ACCEPTED"]
+        assert len(world.connector.asked) == 2
+
+    play(scenario)
+
+
+def test_quiet_hours_that_last_too_long_free_no_slot_that_was_used(play: Callable[[Scenario], None]) -> None:
+    """The phone has it; the pad's retry falls into quiet hours after which it is of no use."""
+
+    async def scenario(world: QuietWorld) -> None:
+        world.devices("u", phone("u"), phone("u", device_id="pad", address="pad of u"))
+        world.at("2026-11-22T20:59")
+        world.connector.answers += [Accepted(200), NotSent("TooManyRequests", retry=True, retry_after_seconds=70)]
+        world.event("a", expires_at=world.now + HOUR_MS)
+        await world.settle()
+        await world.pass_time(3 * MINUTE_MS, MINUTE_MS)
+        assert world.states("a")[-1] == "ACCEPTED"
+        assert [outcome for _, outcome, _ in world.verdicts()] == ["ACCEPTED"]
+
+    play(scenario)
+
+
 @pytest.mark.parametrize(
     ("wishes", "reason"),
     [

@@ -226,7 +226,52 @@ def test_a_suppression_by_one_that_was_given_up_long_ago_is_found() -> None:
 def test_a_duplicate_without_an_original_is_found() -> None:
     """What is dropped as seen before must have been seen before."""
     story = Story()
-    story.status("a", "DUPLICATE", NOW, by="a")
+    story.status("a", "DUPLICATE", NOW, by="a", offset=1)
     assert story.broken() == ["P3"]
-    story.status("a", "ADMITTED", NOW - 1, until=NOW + 6_000)
+    story.status("a", "ADMITTED", NOW - 1, until=NOW + 6_000, offset=0)
     assert story.broken() == []
+
+
+def test_what_is_dropped_as_a_duplicate_of_itself_is_found() -> None:
+    """Held back by quiet hours, an event comes again; taken for one seen before, it would be lost."""
+    story = Story()
+    story.status("a", "ADMITTED", NOW, until=NOW + 6_000)
+    story.status("a", "DEFERRED", NOW + 1, until=NOW + 9_000)
+    story.status("a", "DUPLICATE", NOW + 9_000, by="a")
+    assert story.broken() == ["P3"]
+
+
+def test_a_claim_that_quiet_hours_stopped_is_no_send() -> None:
+    """Without the push log a claim may be a send, but not one that was held back: that was certainly not sent.
+
+    0        1            5      10                 40
+    a claim  a throttled  a held  b sent            a sent
+    """
+    story = Story()
+    story.status("a", "ADMITTED", NOW, until=NOW + 6_000)
+    story.status("a", "SENDING", NOW + 1)
+    story.claim("a", "NOT_SENT", NOW + 2)
+    story.status("a", "DEFERRED", NOW + 5_000, until=NOW + 40_000)
+    story.sent("b", NOW + 10_000)
+    story.sent("a", NOW + 40_000)
+    assert story.broken() == []
+    assert story.broken(log=False) == []
+
+
+@pytest.mark.parametrize(("at", "broken"), [(4_000, []), (10_000, []), (11_500, ["P3"]), (41_000, [])])
+def test_a_hold_counts_until_quiet_hours_end_it_and_anew_when_it_is_admitted_again(at: int, broken: list[str]) -> None:
+    """While it is held back its slot is free, and nothing may be suppressed by it but what was at once.
+
+    0           5                11.5   40        41
+    a admitted  a held back      x      admitted  x
+    """
+    story = Story()
+    suppressed = ("b", "SUPPRESSED", NOW + at)
+    story.status("a", "ADMITTED", NOW, until=NOW + 6_000)
+    story.status("a", "DEFERRED", NOW + 5_000, until=NOW + 40_000)
+    if at < 40_000:
+        story.status(*suppressed, by="a", until=NOW + 33_000, offset=1)
+    story.sent("a", NOW + 40_000)
+    if at > 40_000:
+        story.status(*suppressed, by="a", until=NOW + 73_000, offset=1)
+    assert story.broken() == broken
