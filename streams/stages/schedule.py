@@ -149,16 +149,17 @@ class ScheduleDecider:
                     self._route(work, record, partition)
         if not found:
             return
-        work.look_up([scheduled for scheduled, _ in found if not isinstance(scheduled, Retry)])
+        names = iter(work.look_up([scheduled for scheduled, _ in found if not isinstance(scheduled, Retry)]))
         for scheduled, record in found:
             if isinstance(scheduled, Deferral):
-                work.take(scheduled, record.offset)
+                work.take(scheduled, *next(names), record.offset)
             elif isinstance(scheduled, Retry):
                 work.take_retry(scheduled, record.offset)
             elif scheduled.due_at is None:
-                self._answer(work, scheduled, work.cancel(scheduled))
+                self._answer(work, scheduled, work.cancel(scheduled, *next(names)))
             else:
-                self._answer(work, scheduled, work.move(scheduled, scheduled.due_at, record.offset))
+                outcome = work.move(scheduled, *next(names), scheduled.due_at, record.offset)
+                self._answer(work, scheduled, outcome)
 
     def _answer(self, work: ScheduleStep, command: Command, outcome: dict[str, Any]) -> None:
         user_id, kind = split_slot_key(command.slot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from streams.lane.table import LaneTable
 from streams.stages.schedule_table import read_pending
 
@@ -16,6 +18,7 @@ class DueQueue:
     def __init__(self, table: LaneTable, partition: int, prefix: bytes, front: bytes) -> None:
         self._table = table
         self._partition = partition
+        self._prefix = prefix
         self._end = bytes((prefix[0] + 1,))
         self._last = prefix + b"\xff" * 17  # after every row: what comes next lowers the front to itself
         self.front = front
@@ -27,13 +30,17 @@ class DueQueue:
         if self.next_at is None or self.next_at > now or rows_max <= 0:
             return []
         rows = self._table.scan(self._partition, self.front, self._end, rows_max + 1)
-        for number, (key, _) in enumerate(rows):
-            due_at = read_pending(key).due_at
-            if number == rows_max or due_at > now:
-                self.front, self.next_at = key, due_at
-                return rows[:number]
-        self.front, self.next_at = self._last, None
-        return rows
+        count = min(rows_max, bisect_left(rows, (self._end_of(now),)))
+        if count == len(rows):
+            self.front, self.next_at = self._last, None
+        else:
+            self.front = rows[count][0]
+            self.next_at = read_pending(self.front).due_at
+        return rows[:count]
+
+    def _end_of(self, now: int) -> bytes:
+        """Before this key lies what is due."""
+        return self._prefix + (now + 1).to_bytes(8, "big")
 
     def put(self, key: bytes, due_at: int) -> None:
         """Note a new row."""

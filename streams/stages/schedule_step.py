@@ -19,13 +19,15 @@ from streams.stages.schedule_table import (
     RETRIES,
     Pending,
     index_key,
+    key_at,
+    key_of_index,
     pending_key,
     read_ended,
     read_index,
     read_pending,
 )
 from streams.stages.scheduled_rows import Command, Deferral, Held, Retry, read_delivery_body, read_held
-from streams.stages.slots_table import id_key
+from streams.stages.slots_table import ID_PREFIX
 
 if TYPE_CHECKING:
     from streams.stages.schedule import ScheduleDecider
@@ -73,14 +75,15 @@ class ScheduleStep:
             pending = read_pending(key)
             due_at, _, slot, notification_id = pending
             held = read_held(row, slot)
-            self._remove(key, pending)
+            digest = seen_digest(slot, notification_id)
+            self._remove(key)
             if held.expires_at is not None and held.expires_at <= now:
-                self._expire(slot, notification_id, held.origin)
+                self._expire(slot, notification_id, digest, held.origin)
                 continue
             value = write_due(due_at, now, *held.origin, held.body, header)
             emitted.append((slot, value, NO_HEADERS))
             self._status(held.origin, slot, notification_id, "RELEASED", b"due")
-            self._end(seen_digest(slot, notification_id), "RELEASED")
+            self._end(digest, "RELEASED")
             stage.lateness.note(now - due_at)
         if emitted:
             self.step.outputs[stage.topics.due, self._partition] = emitted
@@ -89,17 +92,18 @@ class ScheduleStep:
 
     # --- what arrives
 
-    def look_up(self, records: list[Deferral | Command]) -> None:
-        """Read all that is known of the ids of these records, in one go."""
+    def look_up(self, records: list[Deferral | Command]) -> list[tuple[bytes, bytes]]:
+        """Read all that is known of the ids of these records, in one go. Returns the (index key, digest) of each."""
         indexes = [index_key(record.slot, record.notification_id) for record in records]
         digests = [seen_digest(record.slot, record.notification_id) for record in records]
-        rows = self._stage.table.read(self._partition, indexes + [id_key(digest) for digest in digests])
-        for record, key, row in zip(records, indexes, rows, strict=False):
-            if key not in self._index:
-                self._index[key] = None if row is None else read_index(row, record.slot, record.notification_id)
+        rows = self._stage.table.read(self._partition, indexes + [ID_PREFIX + digest for digest in digests])
+        for record, known, row in zip(records, indexes, rows, strict=False):
+            if row is not None:
+                self._index.setdefault(known, read_index(row, record.slot, record.notification_id))
         for digest, row in zip(digests, rows[len(indexes) :], strict=True):
-            if row is not None and digest not in self._ended:
-                self._ended[digest] = read_ended(row)
+            if row is not None:
+                self._ended.setdefault(digest, read_ended(row))
+        return list(zip(indexes, digests, strict=True))
 
     def take_retry(self, retry: Retry, offset: int) -> None:
         """Hold a delivery until its next attempt."""
@@ -111,55 +115,55 @@ class ScheduleStep:
         self._counted["retries_taken"] += 1
         self._counted["retries_pending"] += 1
 
-    def take(self, deferral: Deferral, offset: int) -> None:
+    def take(self, deferral: Deferral, known: bytes, digest: bytes, offset: int) -> None:
         """Hold a notification until it is due, unless it has ended before it came."""
         slot, notification_id, due_at, expires_at, origin, row = deferral
-        known = index_key(slot, notification_id)
-        before = self._index[known]
+        before = self._index.get(known)
         same = None if before is None else self._held(before).origin == origin
-        ended = self._ended.get(seen_digest(slot, notification_id))
-        decision = scheduling.take(due_at, expires_at, same, ended, self.now)
+        decision = scheduling.take(due_at, expires_at, same, self._ended.get(digest), self.now)
         if isinstance(decision, scheduling.Duplicate):
             self._counted["duplicates"] += 1
             self._status(origin, slot, notification_id, "DUPLICATE", b"scheduled before", notification_id)
             return
         if before is not None:  # the same event again: in place of what it was
-            self._remove(pending_key(before), before)
+            self._remove(pending_key(before))
             self._counted["moved"] += 1
         else:
             self._counted["scheduled"] += 1
         if isinstance(decision, scheduling.CancelledBefore):
             self._counted["cancelled"] += 1
             self._status(origin, slot, notification_id, "CANCELLED", b"its id was cancelled before it came here")
-            self._end(seen_digest(slot, notification_id), "CANCELLED")
+            self._end(digest, "CANCELLED")
         elif isinstance(decision, scheduling.Expire):
-            self._expire(slot, notification_id, origin)
+            self._expire(slot, notification_id, digest, origin)
         else:
-            self._put(Pending(due_at, offset, slot, notification_id), row)
+            self._put(Pending(due_at, offset, slot, notification_id), known, row)
 
-    def cancel(self, command: Command) -> dict[str, Any]:
+    def cancel(self, command: Command, known: bytes, digest: bytes) -> dict[str, Any]:
         """Cancel, if it is not too late. Returns the fields of the answer."""
         slot, notification_id = command.slot, command.notification_id
-        pending, ended, retry_waits = self._known(slot, notification_id)
+        pending, ended = self._index.get(known), self._ended.get(digest)
+        retry_waits = pending is None and self._retry_waits(slot, notification_id)
         due_at = None if pending is None else pending.due_at
         decision = scheduling.cancel(due_at, retry_waits, ended, self.now)
         if isinstance(decision, scheduling.Cancelled):
             assert pending is not None, "it has a due time"
             held = self._held(pending)
-            self._remove(pending_key(pending), pending)
+            self._remove(pending_key(pending))
             self._counted["cancelled"] += 1
             reason = f"cancelled by {command.requested_by or 'an unnamed caller'} ({command.request_id})"
             self._status(held.origin, slot, notification_id, "CANCELLED", reason.encode())
-            self._end(seen_digest(slot, notification_id), "CANCELLED")
+            self._end(digest, "CANCELLED")
             return {"outcome": "CANCELLED", "due_at_before": decision.due_at}
         if isinstance(decision, scheduling.Unknown):
-            self._end(seen_digest(slot, notification_id), "AWAITED")
+            self._end(digest, "AWAITED")
         return _not_done(decision)
 
-    def move(self, command: Command, to: int, offset: int) -> dict[str, Any]:
+    def move(self, command: Command, known: bytes, digest: bytes, to: int, offset: int) -> dict[str, Any]:
         """Give it another time, if it is not too late. Returns the fields of the answer."""
         slot, notification_id = command.slot, command.notification_id
-        pending, ended, retry_waits = self._known(slot, notification_id)
+        pending, ended = self._index.get(known), self._ended.get(digest)
+        retry_waits = pending is None and self._retry_waits(slot, notification_id)
         held = None if pending is None else self._held(pending)
         decision = scheduling.move(
             None if pending is None else pending.due_at,
@@ -172,8 +176,8 @@ class ScheduleStep:
         if isinstance(decision, scheduling.Moved):
             assert pending is not None and held is not None, "it has a due time"
             row = self._row(pending)
-            self._remove(pending_key(pending), pending)
-            self._put(Pending(to, offset, slot, notification_id), row)
+            self._remove(pending_key(pending))
+            self._put(Pending(to, offset, slot, notification_id), known, row)
             self._counted["moved"] += 1
             self._status(held.origin, slot, notification_id, "DEFERRED", b"moved", None, to)
             return {"outcome": "MOVED", "due_at_before": decision.before, "due_at_after": decision.after}
@@ -183,14 +187,10 @@ class ScheduleStep:
 
     # --- rows
 
-    def _known(self, slot: bytes, notification_id: bytes) -> tuple[Pending | None, Ended | None, bool]:
-        pending = self._index[index_key(slot, notification_id)]
-        ended = self._ended.get(seen_digest(slot, notification_id))
-        retry_waits = pending is None and (
-            (slot, notification_id) in self._retried
-            or self._stage.table.retry(self._partition, slot, notification_id) is not None
-        )
-        return pending, ended, retry_waits
+    def _retry_waits(self, slot: bytes, notification_id: bytes) -> bool:
+        if (slot, notification_id) in self._retried:
+            return True
+        return self._stage.table.retry(self._partition, slot, notification_id) is not None
 
     def _row(self, pending: Pending) -> bytes:
         key = pending_key(pending)
@@ -201,29 +201,29 @@ class ScheduleStep:
     def _held(self, pending: Pending) -> Held:
         return read_held(self._row(pending), pending.slot)
 
-    def _put(self, pending: Pending, row: bytes) -> None:
-        key = pending_key(pending)
+    def _put(self, pending: Pending, known: bytes, row: bytes) -> None:
+        key = key_at(pending.due_at, pending.offset, known)
         self._changes[key] = row
-        self._index[index_key(pending.slot, pending.notification_id)] = pending
+        self._index[known] = pending
         self._stage.deferrals.put(key, pending.due_at)
         self._counted["pending"] += 1
 
-    def _remove(self, key: bytes, pending: Pending) -> None:
+    def _remove(self, key: bytes) -> None:
         if self._changes.get(key) is not None:
             del self._changes[key]  # it came in this very step, and was never there
         else:
             self._changes[key] = None
-        self._index[index_key(pending.slot, pending.notification_id)] = None
+        self._index[key_of_index(key)] = None
         self._counted["pending"] -= 1
 
     def _end(self, digest: bytes, how: Ending) -> None:
         self._ended[digest] = Ended(how, self.now)
         self._ids.append(digest + ENDING_MARKS[how])
 
-    def _expire(self, slot: bytes, notification_id: bytes, origin: Origin) -> None:
+    def _expire(self, slot: bytes, notification_id: bytes, digest: bytes, origin: Origin) -> None:
         self._counted["expired"] += 1
         self._status(origin, slot, notification_id, "EXPIRED", EXPIRED_REASON)
-        self._end(seen_digest(slot, notification_id), "EXPIRED")
+        self._end(digest, "EXPIRED")
 
     def _status(
         self,

@@ -49,6 +49,16 @@ def pending_key(pending: Pending, prefix: bytes = DEFERRALS) -> bytes:
     return b"".join((prefix, instants, len(slot).to_bytes(2, "big"), slot, _KINDS[prefix], notification_id))
 
 
+def key_of_index(key: bytes) -> bytes:
+    """Return the key of the index of a deferral's row: it stands in the row's key."""
+    return INDEX + key[_SLOT_AT:]
+
+
+def key_at(due_at: int, offset: int, known: bytes) -> bytes:
+    """Return the key of a deferral's row, given that of its index."""
+    return b"".join((DEFERRALS, due_at.to_bytes(8, "big"), offset.to_bytes(8, "big"), known[1:]))
+
+
 def read_pending(key: bytes) -> Pending:
     """Read a row's key."""
     end = 19 + int.from_bytes(key[17:19], "big")

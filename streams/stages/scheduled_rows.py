@@ -131,8 +131,10 @@ def _command(record: dict[str, str | int], key: bytes) -> Command:
 def read_held(row: bytes, slot: bytes) -> Held:
     """Read the row of a deferral. Raises PoisonError: state that cannot be read is a reason to stop."""
     if row.startswith(_DEFERRAL_HEADER):
-        _, at = read_varint(row, _BODY_START)
-        partition, at = read_varint(row, at)
+        at = _BODY_START
+        while row[at] > 0x7F:  # when it was due is in the key of the row, which counts where it was moved
+            at += 1
+        partition, at = read_varint(row, at + 1)
         offset, at = read_varint(row, at)
         head = read_usual(row, slot, at)
         if head is not None:
