@@ -1,9 +1,10 @@
-"""`ringonce publish`: one notification from options, many from a file or a pipe, or devices of users."""
+"""`ringonce publish`: one notification from options, many from a file or a pipe, or devices or preferences of users."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,13 @@ def publish(
     ] = None,
     send_at: Annotated[str | None, typer.Option(metavar="INSTANT", help="Not before, ISO 8601.")] = None,
     send_in: Annotated[str | None, typer.Option("--in", metavar="DURATION", help="Not before: 10m, 1h30m, 2d.")] = None,
+    send_at_local: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Not before this local time, 2026-12-24T18:00, in the zone of the user."),
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Zone of --send-at-local instead, such as Europe/Berlin.")
+    ] = None,
     expires_at: Annotated[str | None, typer.Option(metavar="INSTANT", help="Useless after, ISO 8601.")] = None,
     expires_in: Annotated[str | None, typer.Option(metavar="DURATION", help="Useless after: 10m, 2d.")] = None,
     file: Annotated[
@@ -48,6 +56,10 @@ def publish(
     ] = None,
     devices_file: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Devices instead: JSON lines with user_id and devices.")
+    ] = None,
+    preferences_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Preferences instead: JSON lines with user_id, time_zone, quiet_hours …"),
     ] = None,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
 ) -> None:
@@ -62,18 +74,23 @@ def publish(
         "body": body,
         "data": _data(data or []) or None,
         "send_at": _instant("--send-at", send_at, "--in", send_in),
+        "send_at_local": send_at_local,
+        "time_zone": time_zone,
         "expires_at": _instant("--expires-at", expires_at, "--expires-in", expires_in),
     }
     one = {name: value for name, value in one.items() if value is not None}
-    if sum(map(bool, (one, file, devices_file))) != 1:
-        fail("give either --user and --type, or --file, or --devices-file", 2)
-    topic = TopicNames.of(settings).topic("devices" if devices_file else "notifications")
+    files = {"notifications": file, "devices": devices_file, "preferences": preferences_file}
+    if sum(map(bool, (one, *files.values()))) != 1:
+        fail("give either --user and --type, or --file, or --devices-file, or --preferences-file", 2)
+    name = "notifications" if one else next(name for name, given in files.items() if given)
+    topic = TopicNames.of(settings).topic(name)
     encoder = Encoder(open_codec(settings), topic, _now_ms)
     try:
         if one:
             refused, count = _one(settings, topic, encoder, one, wait_seconds)
         else:
-            refused, count = _many(settings, topic, encoder, file, devices_file, wait_seconds)
+            encode = {"notifications": encoder.event, "devices": encoder.devices}.get(name, encoder.preferences)
+            refused, count = _many(settings, topic, encode, files[name] or "-", wait_seconds)
     except KafkaError as error:
         fail(f"Kafka at {settings.bootstrap} has not confirmed everything: {error or type(error).__name__}")
     except RegistryError as error:
@@ -93,10 +110,8 @@ def _one(settings: Settings, topic: str, encoder: Encoder, values: dict[str, Any
 
 
 def _many(
-    settings: Settings, topic: str, encoder: Encoder, file: str | None, devices_file: str | None, wait: float
+    settings: Settings, topic: str, encode: Callable[[dict[str, Any]], Message], name: str, wait: float
 ) -> tuple[int, int]:
-    name = file or devices_file or "-"
-    encode = encoder.devices if devices_file else encoder.event
     try:
         with open_source(name) as source:
             return asyncio.run(_publish(settings, topic, source.messages(encode), wait, source))

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from typing import Any
 
 from schemas.codec import Codec
 from schemas.keys import check_notification_id, check_user_id, slot_key
 from schemas.poison import PoisonError
-from streams.publish.instants import instant_ms
+from streams.publish.lines import EventLine, PreferencesLine, UserDevicesLine, read_line
+from streams.stages.directory_rows import check_preferences
 from streams.topics import RECORD_BYTES_MAX
-from streams.violations import sentence
 
 RECORD_OVERHEAD_BYTES = 128  # What Kafka adds to a key and a value, generously.
 DATA_COLUMN = "data."  # The CSV column `data.name` is the value `name` of `data`.
@@ -39,54 +35,6 @@ class Refused:
     reason: str
 
 
-def _instant(value: Any) -> Any:
-    return instant_ms(value) if isinstance(value, str | int) and not isinstance(value, bool) else value
-
-
-Instant = Annotated[int, BeforeValidator(_instant)]
-
-
-Line = TypeVar("Line", bound=BaseModel)
-
-
-class EventLine(BaseModel):
-    """One notification as people write it. Instants: ISO 8601 or milliseconds since the epoch."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    notification_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
-    user_id: str
-    type: str
-    created_at: Instant | None = None
-    send_at: Instant | None = None
-    expires_at: Instant | None = None
-    title: str | None = None
-    body: str | None = None
-    data: dict[str, str] = Field(default_factory=dict)
-
-
-class DeviceLine(BaseModel):
-    """One device of a user; the fields of schemas/avsc/devices.avsc."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    device_id: str = Field(min_length=1, max_length=128)
-    provider: Annotated[Literal["APNS", "FCM", "WEBPUSH"], BeforeValidator(lambda name: str(name).upper())]
-    address: str = Field(min_length=1)
-    p256dh: str | None = None
-    auth: str | None = None
-    registered_at: Instant | None = None
-
-
-class UserDevicesLine(BaseModel):
-    """All devices of a user; null removes them."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    user_id: str
-    devices: list[DeviceLine] | None
-
-
 class Encoder:
     """Turns what people write into messages for one topic. `now_ms` stands in for instants that are not given."""
 
@@ -97,7 +45,7 @@ class Encoder:
 
     def event(self, values: dict[str, Any]) -> Message:
         """A message for `notifications`. Raises ValueError with a sentence."""
-        event = _validate(EventLine, values)
+        event = read_line(EventLine, values)
         record = event.model_dump()
         record["created_at"] = self._now_ms() if event.created_at is None else event.created_at
         try:
@@ -109,7 +57,7 @@ class Encoder:
 
     def devices(self, values: dict[str, Any]) -> Message:
         """A message for `devices`. Raises ValueError with a sentence."""
-        line = _validate(UserDevicesLine, values)
+        line = read_line(UserDevicesLine, values)
         try:
             check_user_id(line.user_id.encode())
         except PoisonError as error:
@@ -123,6 +71,20 @@ class Encoder:
             if device["registered_at"] is None:
                 device["registered_at"] = self._now_ms()
         return self._message(line.user_id.encode(), "Devices", record)
+
+    def preferences(self, values: dict[str, Any]) -> Message:
+        """A message for `preferences`; a line with `erase` removes them. Raises ValueError with a sentence."""
+        line = read_line(PreferencesLine, values)
+        try:
+            check_user_id(line.user_id.encode())
+            if line.erase:
+                return Message(line.user_id.encode(), None)
+            record = line.model_dump(exclude={"erase"})
+            message = self._message(line.user_id.encode(), "Preferences", record)
+            check_preferences(self._codec.decode(message.value, ("Preferences",)).record)
+        except PoisonError as error:
+            raise ValueError(error.reason) from None
+        return message
 
     def _message(self, key: bytes, name: str, record: dict[str, Any]) -> Message:
         value = self._codec.encode(name, record, self._topic)
@@ -167,15 +129,3 @@ def csv_lines(lines: Iterable[str], encode: Callable[[dict[str, Any]], Message])
             yield encode(values)
         except (ValueError, csv.Error) as error:
             yield Refused(reader.line_num, str(error))
-
-
-def _validate(model: type[Line], values: dict[str, Any]) -> Line:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ValueError("; ".join(_sentence(details) for details in error.errors())) from None
-
-
-def _sentence(details: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in details["loc"])
-    return f"{where}: {'no such field' if details['type'] == 'extra_forbidden' else sentence(details)}"

@@ -18,6 +18,7 @@ from schemas.notification import (
     write_deferral,
     write_delivery,
     write_due,
+    write_local_deferral,
     write_slot,
 )
 from schemas.poison import PoisonError
@@ -74,6 +75,16 @@ def test_deferrals_are_those_of_the_codec(deferral: dict[str, Any]) -> None:
     body = current_body(CODEC, CODEC.encode("Notification", deferral["notification"]))
     own = {name: field for name, field in deferral.items() if name != "notification"}
     assert write_deferral(**own, body=body) == CODEC.encode("Deferral", deferral)
+
+
+@given(records("LocalDeferral"))
+def test_questions_are_those_of_the_codec(question: dict[str, Any]) -> None:
+    """A LocalDeferral written around a body has the bytes of one that was encoded whole."""
+    body = current_body(CODEC, CODEC.encode("Notification", question["notification"]))
+    own = {name: field for name, field in question.items() if name != "notification"}
+    written = write_local_deferral(**own, body=body)
+    assert written == CODEC.encode("LocalDeferral", question)
+    assert current_body(CODEC, written) == body
 
 
 @given(records("Due"))

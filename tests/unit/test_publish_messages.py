@@ -39,6 +39,16 @@ def test_a_bad_line_is_refused_by_its_number_and_the_rest_goes_on() -> None:
         ('{"user_id":"u","type":"t","typ":1}', "typ: no such field"),
         ('{"user_id":"u","type":"t","send_at":"2027-01-01T00:00:00"}', "send_at: must have a time zone"),
         ('{"user_id":"u","type":"t","data":{"n":1}}', "data.n: must be a text, is 1"),
+        (
+            '{"user_id":"u","type":"t","send_at_local":"18:00"}',
+            "send_at_local: '18:00' is not of the form 2026-12-24T18:00",
+        ),
+        ('{"user_id":"u","type":"t","send_at_local":"2027-02-30T18:00"}', "send_at_local: 2027-02-30T18:00 is no time"),
+        ('{"user_id":"u","type":"t","time_zone":"Europe/Berln"}', "did you mean Europe/Berlin?"),
+        (
+            '{"user_id":"u","type":"t","send_at_local":"2027-02-03T18:00","send_at":1}',
+            "send_at and send_at_local: give one of them",
+        ),
         ('{"user_id":"","type":"t"}', "user_id has 0 bytes"),
         ('{"user_id":"u","type":"t","notification_id":""}', "notification_id has 0 bytes"),
         ('{"user_id":"u","type":"t","body":"' + "x" * 1_048_576 + '"}', "Kafka takes 1,048,588 at most"),
@@ -62,6 +72,71 @@ def test_csv_columns_are_fields_and_data() -> None:
     assert Codec().decode(third.value, {"Notification"}).record["title"] == "two\nlines"
     assert isinstance(second, Refused)
     assert second.line == 3
+
+
+def test_a_local_time_is_published_as_it_is() -> None:
+    """From JSON and CSV alike; in which zone it is, with which clock, is for the workers."""
+    (line,) = json_lines(
+        ['{"user_id":"u","type":"t","send_at_local":"2027-03-28T02:30","time_zone":"Europe/Berlin"}'], _encoder.event
+    )
+    row, bare = csv_lines(
+        ["user_id,type,send_at_local,time_zone\n", "u,t,2027-03-28T02:30,Europe/Berlin\n", "u,t,2027-03-28T02:30,\n"],
+        _encoder.event,
+    )
+    for message, zone in ((line, "Europe/Berlin"), (row, "Europe/Berlin"), (bare, None)):
+        assert isinstance(message, Message)
+        record = Codec().decode(message.value, {"Notification"}).record
+        assert (record["send_at_local"], record["time_zone"], record["send_at"]) == ("2027-03-28T02:30", zone, None)
+
+
+def test_preferences_are_written_as_people_say_them() -> None:
+    """Quiet hours as on a clock, with the days on which they start; `erase` removes all."""
+    encoder = Encoder(Codec(), "preferences", lambda: NOW_MS)
+    written, erased = json_lines(
+        [
+            '{"user_id":"u","time_zone":"Asia/Kathmandu","locale":"ne","opted_out_types":["t"],'
+            '"opted_out_providers":["fcm"],"mute_until":"2027-01-15T09:00:00+01:00",'
+            '"quiet_hours":["fri,sat 22:30-09:00"],"quiet_hours_by_type":{"t":["00:00-24:00"],"o":[]}}',
+            '{"user_id":"u","erase":true}',
+        ],
+        encoder.preferences,
+    )
+    assert isinstance(written, Message) and written.key == b"u"
+    assert Codec().decode(written.value, {"Preferences"}).record == {
+        "user_id": "u",
+        "time_zone": "Asia/Kathmandu",
+        "locale": "ne",
+        "opted_out": False,
+        "opted_out_types": ["t"],
+        "opted_out_providers": ["fcm"],
+        "mute_until": 1_800_000_000_000,
+        "quiet_hours": [{"start_minute": 1350, "end_minute": 540, "days": ["FRIDAY", "SATURDAY"]}],
+        "quiet_hours_by_type": {"t": [{"start_minute": 0, "end_minute": 1440, "days": []}], "o": []},
+    }
+    assert erased == Message(b"u", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"time_zone":"UTC"}', "user_id: must be given"),
+        ('{"user_id":"","opted_out":true}', "user_id has 0 bytes"),
+        ('{"user_id":"u","time_zone":"Mars"}', "time_zone: there is no time zone 'Mars'"),
+        ('{"user_id":"u","quiet_hours":["22-7"]}', "quiet_hours.0: must be like 22:00-07:00"),
+        ('{"user_id":"u","quiet_hours":["08:00-08:00"]}', "quiet_hours.0: quiet hours start and end at minute 480"),
+        (
+            '{"user_id":"u","opted_out_providers":["pigeon"]}',
+            "opted_out_providers.0: must be 'apns', 'fcm' or 'webpush'",
+        ),
+        ('{"user_id":"u","quiet_hours":' + str(["01:00-02:00"] * 101).replace("'", '"') + "}", "at most 100"),
+        ('{"user_id":"u","quiet":1}', "quiet: no such field"),
+    ],
+)
+def test_preferences_that_cannot_be_are_refused(line: str, reason: str) -> None:
+    """Before they are on Kafka, where a worker would put them on the dead letters."""
+    (refused,) = json_lines([line], Encoder(Codec(), "preferences", lambda: NOW_MS).preferences)
+    assert isinstance(refused, Refused)
+    assert reason in refused.reason
 
 
 def test_devices_replace_all_of_a_user_and_null_removes_them() -> None:

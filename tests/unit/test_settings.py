@@ -26,6 +26,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"WEB_PORT": "65536"}, "RINGONCE_WEB_PORT: must be at most 65535, is 65536"),
         ({"PARTITION": "3"}, "RINGONCE_PARTITION: no such setting; did you mean RINGONCE_PARTITIONS?"),
         ({"BOOTSTRAP": "kafka"}, "RINGONCE_BOOTSTRAP: must be host:port, or several with commas between, is kafka"),
+        ({"TIME_ZONE": "Berlin"}, "RINGONCE_TIME_ZONE: there is no time zone 'Berlin'; did you mean "),
         ({"TOPIC_PREFIX": "a b"}, "RINGONCE_TOPIC_PREFIX: must match ^[A-Za-z0-9._-]*$, is 'a b'"),
         ({"TYPES_FILE": "/none"}, "RINGONCE_TYPES_FILE: must be a file that exists, is /none"),
         ({"APNS_KEY_FILE": "/none"}, "RINGONCE_APNS_KEY_FILE: must be a file that exists, is /none"),
