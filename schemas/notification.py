@@ -1,5 +1,6 @@
-"""The hot path: all that suppress reads and writes for each event, without a detour over dictionaries."""
+"""The hot path: all that suppress and deliver read and write for each event, without a detour over dictionaries."""
 
+from schemas.delivery_states import write_delivery_state
 from schemas.due_heads import DueHead, read_due_head
 from schemas.envelopes import (
     current_body,
@@ -12,6 +13,7 @@ from schemas.envelopes import (
 from schemas.heads import RE_ENCODE, Head, read_head, read_heads
 from schemas.slots import SlotRow, read_slot, write_slot
 from schemas.statuses import StatusWriter
+from schemas.verdicts import write_verdict
 
 __all__ = [
     "RE_ENCODE",
@@ -27,7 +29,9 @@ __all__ = [
     "read_slot",
     "write_deferral",
     "write_delivery",
+    "write_delivery_state",
     "write_due",
     "write_local_deferral",
     "write_slot",
+    "write_verdict",
 ]

@@ -128,9 +128,12 @@ def _enum(symbols: int) -> Walk:
 
 def _union(branches: list[Walk]) -> Walk:
     count = len(branches)
+    null_first = branches[0] is _null  # as nearly all of ours, and nearly all are null
 
     def walk(value: bytes, at: int) -> int:
         index = value[at] if at < len(value) else 1
+        if not index and null_first:
+            return at + 1
         if not index & 0x81 and index >> 1 < count:
             return branches[index >> 1](value, at + 1)
         index, at = read_varint(value, at)

@@ -55,7 +55,7 @@ class DeliverLane(Lane):
         self._clock = PartitionClock(context.wall_ms)
         self._offsets = {topic: OffsetTracker(position) for topic, position in context.positions.items()}
         self._queue = UserQueue()
-        self._requests = Requests(settings.connectors, self._clock.now_ms, self._wake.set)
+        self._requests = Requests(settings.connectors, settings.in_flight_max, self._clock.now_ms, self._wake.set)
         self._offsets_at: float | None = None
         self.sweeper = Sweeper(tables.deliveries, self.partition)
 
@@ -76,17 +76,17 @@ class DeliverLane(Lane):
 
     async def drain(self) -> None:
         """See Lane; what has not left yet does not leave any more."""
-        self._requests.draining = True
+        self._requests.drain()
         await super().drain()
 
     async def _step(self) -> list[Attempt] | None:
         """Take one step; return the requests that may leave now, or None when drained."""
         work = DeliverStep(self, self._clock.now_ms())
-        self._settle(work)
+        settled = self._settle(work)
         attempts: list[Attempt] = []
         if not self.draining:
             self._take(work)
-            attempts = self._open(work)
+            attempts = self._open(work, settled)
             for key, block in self.sweeper.due(work.now):
                 work.forget(key, block)
         step = work.finish()
@@ -173,12 +173,17 @@ class DeliverLane(Lane):
 
     # --- claims and outcomes
 
-    def _open(self, work: DeliverStep) -> list[Attempt]:
-        room = min(OPENED_MAX, self.settings.in_flight_max - self._requests.under_way)
+    def _open(self, work: DeliverStep, settled: int) -> list[Attempt]:
+        """Claim for as many as have room, and for as many more as ended since the last step: so many will end until
+        the claims are durable, and none of their places stays empty meanwhile. Where nothing ends, nothing is claimed
+        ahead."""
+        room = min(OPENED_MAX, self.settings.in_flight_max + settled - self._requests.under_way)
         return open_entries(work, self._queue.next(max(0, room)), self._close)
 
-    def _settle(self, work: DeliverStep) -> None:
+    def _settle(self, work: DeliverStep) -> int:
+        """Note the outcomes that there are; return how many."""
         finished = self._requests.finished
+        count = len(finished)
         while finished:
             entry, device, outcome, at = finished.popleft()
             note_outcome(work, entry, device, outcome, at)
@@ -186,6 +191,7 @@ class DeliverLane(Lane):
             if entry.under_way == 0:
                 end_attempt(work, entry)
                 self._close(entry)
+        return count
 
     def _close(self, entry: Entry) -> None:
         """The entry is done with the commit of this step; the user's next one may follow."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from connectors.outcome import Connector, Device, NotSent, Outcome, ProviderName, Push, Unknown
 from streams.stages.deliver_entry import Entry
@@ -31,52 +31,72 @@ class Finished(NamedTuple):
 
 
 class Requests:
-    """The requests of one lane. `wake` is called when one has ended."""
+    """The requests of one lane, so many at a time; `wake` is called when one has ended.
+
+    Those beyond `in_flight_max` wait for their turn, already claimed: the next one leaves when one ends, and not only
+    when the lane has committed again.
+    """
 
     def __init__(
-        self, connectors: Mapping[ProviderName, Connector], now_ms: Callable[[], int], wake: Callable[[], None]
+        self,
+        connectors: Mapping[ProviderName, Connector],
+        in_flight_max: int,
+        now_ms: Callable[[], int],
+        wake: Callable[[], None],
     ) -> None:
         self._connectors = connectors
+        self._in_flight_max = in_flight_max
+        self._waiting: deque[Attempt] = deque()
         self._now_ms = now_ms
         self._wake = wake
         self._tasks: set[asyncio.Task[None]] = set()
         self.finished: deque[Finished] = deque()
-        self.draining = False
+        self._draining = False
 
     @property
     def under_way(self) -> int:
-        """How many have not ended."""
-        return len(self._tasks)
+        """How many have not ended, those that wait included."""
+        return len(self._tasks) + len(self._waiting)
 
     def start(self, attempt: Attempt) -> None:
         """Let a request leave, whose claim is durable."""
-        task = asyncio.create_task(self._ask(attempt))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        if len(self._tasks) < self._in_flight_max or self._draining:
+            self._tasks.add(asyncio.create_task(self._ask(attempt)))
+        else:
+            self._waiting.append(attempt)
+
+    def drain(self) -> None:
+        """What has not left yet does not leave any more, and ends at once as not sent."""
+        self._draining = True
+        while self._waiting:
+            self.start(self._waiting.popleft())
 
     def cancel(self) -> None:
         """Give up all of them: nobody will note what they are told."""
+        self._waiting.clear()
         for task in self._tasks:
             task.cancel()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._wake()  # there is room for another one, or the lane is drained
-
     async def _ask(self, attempt: Attempt) -> None:
-        entry, device, push, start_by = attempt
+        try:
+            outcome = await self._outcome(attempt)
+            self.finished.append(Finished(attempt.entry, attempt.device, outcome, self._now_ms()))
+        finally:
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            if self._waiting:
+                self.start(self._waiting.popleft())
+            self._wake()  # there is an outcome to note, there is room for another one, or the lane is drained
+
+    async def _outcome(self, attempt: Attempt) -> Outcome:
+        _, device, push, start_by = attempt
         connector = self._connectors.get(device.provider)
 
         def may_start() -> bool:
-            return not self.draining and time.monotonic() < start_by
+            return not self._draining and time.monotonic() < start_by
 
-        outcome: Outcome
         if connector is None:
-            outcome = NotSent("provider_not_configured", retry=False, provider_wide=True)
-        else:
-            try:
-                outcome = await connector.send(push, may_start)
-            except Exception as error:  # a connector must not raise; if one does, nobody knows how far it came
-                outcome = Unknown(f"connector_failed: {type(error).__name__}")
-        self.finished.append(Finished(entry, device, outcome, self._now_ms()))
-        self._wake()
+            return NotSent("provider_not_configured", retry=False, provider_wide=True)
+        try:
+            return await connector.send(push, may_start)
+        except Exception as error:  # a connector must not raise; if one does, nobody knows how far it came
+            return Unknown(f"connector_failed: {type(error).__name__}")

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from connectors.outcome import Device
-from schemas.notification import StatusWriter
+from schemas.notification import StatusWriter, write_verdict
 from schemas.poison import PoisonError
 from schemas.records import State
+from schemas.verdicts import VerdictOutcome
 from streams.lane.chunk import Record
 from streams.lane.transaction import Step
 from streams.policies.delivering import Claim
@@ -80,13 +81,13 @@ class DeliverStep:
         for device in devices:
             claim = Claim(device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, "")
             claims = _with_claim(claims, claim)
-        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=False, at=self.now, claims=claims))
+        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims, entry.state.admitted_at))
         self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
 
     def note(self, entry: Entry, claim: Claim) -> None:
         """Note the outcome for one device."""
         claims = _with_claim(entry.state.claims, claim)
-        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=False, at=self.now, claims=claims))
+        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims, entry.state.admitted_at))
         self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}", claim.provider, claim.device_id)
 
     def remove_device(self, user: bytes, device: Device, gone_at: int) -> None:
@@ -114,7 +115,8 @@ class DeliverStep:
 
     def concluded(self, entry: Entry) -> None:
         """Note that nothing more is to be done for this attempt."""
-        self._put(entry, entry.state._replace(attempt=entry.attempt, concluded=True, at=self.now))
+        state = entry.state
+        self._put(entry, DeliveryState(entry.attempt, True, self.now, state.claims, state.admitted_at))
 
     def defer(self, entry: Entry, due_at: int, topic: str) -> None:
         """Let it wait until it is due: by `scheduled`, or by `verdicts`, where suppress frees its slot before."""
@@ -123,17 +125,12 @@ class DeliverStep:
         deferral = {"due_at": due_at, **origin, "notification": delivery["notification"]}
         self.step.emit(topic, entry.slot_partition, entry.slot, lane.codec.encode("Deferral", deferral, topic))
 
-    def verdict(self, entry: Entry, outcome: str, at: int) -> None:
+    def verdict(self, entry: Entry, outcome: VerdictOutcome, at: int) -> None:
         """Tell suppress what became of the holder of the slot."""
         lane, notification = self._lane, entry.delivery["notification"]
-        verdict = {
-            "notification_id": entry.notification_id,
-            "user_id": notification["user_id"],
-            "type": notification["type"],
-            "outcome": outcome,
-            "at": at,
-        }
-        value = lane.codec.encode("Verdict", verdict, lane.topics.verdicts)
+        header = lane.codec.header("Verdict", lane.topics.verdicts)
+        kind: bytes = notification["type"].encode()
+        value = write_verdict(header, entry.notification_id.encode(), entry.user, kind, outcome, at)
         self.step.emit(lane.topics.verdicts, entry.slot_partition, entry.slot, value)
 
     def dead(self, entry: Entry, error: PoisonError) -> None:

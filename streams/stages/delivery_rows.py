@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from connectors.outcome import Device, ProviderName
 from schemas.codec import Codec
+from schemas.delivery_states import write_delivery_state
 from streams.policies.delivering import Claim
 
 STATE_PREFIX = b"d"
@@ -13,6 +14,7 @@ DEVICES_PREFIX = b"u"  # a bare user id could be the key under which the store k
 # A row that last changed this long before an admission is of an earlier notification with the same id: far more than
 # two clocks differ, far less than the day after which an id may be used again.
 EARLIER_MS = 3_600_000
+_PROVIDERS = {provider.value.upper(): provider for provider in ProviderName}
 
 _codec = Codec()
 
@@ -47,15 +49,14 @@ def earlier_claim(claim: Claim) -> str:
 
 def write_state(state: DeliveryState) -> bytes:
     """Write a row."""
-    claims = [claim._asdict() for claim in state.claims.values()]
-    return _codec.encode("DeliveryState", {**state._asdict(), "claims": claims})
+    return write_delivery_state(state.admitted_at, state.attempt, state.concluded, state.at, state.claims.values())
 
 
 def read_state(row: bytes | None) -> DeliveryState:
     """Read a row, or what is known where there is none: nothing."""
     if row is None:
         return NO_STATE
-    record = _codec.decode(row, ("DeliveryState",)).record
+    record = _codec.decode_own(row, "DeliveryState")
     claims: dict[str, Claim] = {}
     for claim in sorted((Claim(**each) for each in record["claims"]), key=lambda claim: -claim.attempt):
         claims[earlier_claim(claim) if claim.device_id in claims else claim.device_id] = claim
@@ -71,11 +72,11 @@ def read_devices(row: bytes | None) -> list[Device]:
     """Read a user's devices."""
     if row is None:
         return []
-    record = _codec.decode(row, ("Devices",)).record
+    record = _codec.decode_own(row, "Devices")
     return [
         Device(
             device_id=device["device_id"],
-            provider=ProviderName(device["provider"].lower()),
+            provider=_PROVIDERS[device["provider"]],
             address=device["address"],
             p256dh=device["p256dh"],
             auth=device["auth"],

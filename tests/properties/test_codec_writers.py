@@ -17,9 +17,11 @@ from schemas.notification import (
     read_slot,
     write_deferral,
     write_delivery,
+    write_delivery_state,
     write_due,
     write_local_deferral,
     write_slot,
+    write_verdict,
 )
 from schemas.poison import PoisonError
 from schemas.structure import read_varint
@@ -130,6 +132,24 @@ def test_a_status_without_a_slot_has_empty_parts(key: bytes) -> None:
     written = StatusWriter("suppress", 1, 0).write(b"", key, "DEAD", b"TRUNCATED", 7)
     record = CODEC.decode(written, ["Status"]).record
     assert (record["notification_id"], record["user_id"], record["type"]) == ("", "", "")
+
+
+@given(records("Verdict"))
+def test_verdicts_are_those_of_the_codec(verdict: dict[str, Any]) -> None:
+    """A Verdict has the bytes of one that was encoded from a dictionary."""
+    texts = {name: verdict[name].encode() for name in ("notification_id", "user_id", "type")}
+    written = write_verdict(CODEC.header("Verdict"), **texts, outcome=verdict["outcome"], at=verdict["at"])
+    assert written == CODEC.encode("Verdict", verdict)
+
+
+@given(records("DeliveryState"))
+def test_delivery_rows_are_those_of_the_codec(state: dict[str, Any]) -> None:
+    """A row has the bytes of an encoded DeliveryState, and is read as our own as it is read from outside."""
+    fields = ("device_id", "provider", "attempt", "phase", "at", "reason")
+    claims = [tuple(claim[name] for name in fields) for claim in state["claims"]]
+    row = write_delivery_state(**{**state, "claims": claims})
+    assert row == CODEC.encode("DeliveryState", state)
+    assert CODEC.decode_own(row, "DeliveryState") == CODEC.decode(row, ["DeliveryState"]).record
 
 
 @given(records("Slot"))

@@ -5,13 +5,23 @@ from __future__ import annotations
 import string
 import uuid
 
-from streams.policies.identity import collapse_id, push_id, seen_digest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.policies.identity import PUSH_NAMESPACE, collapse_id, push_id, seen_digest
 
 
 def test_the_push_id_is_a_uuid_and_the_same_over_all_attempts() -> None:
     """It depends on the slot, the notification and the device, and on nothing else: its value is pinned."""
     assert push_id(b"u:t", "n", "d") == str(uuid.UUID(push_id(b"u:t", "n", "d"))) == push_id(b"u:t", "n", "d")
     assert push_id(b"u:t", "n", "d") == "6f2c8603-ca17-5136-adaf-da1a873ab593"
+
+
+@given(st.binary(), st.text(), st.text())
+def test_the_push_id_is_that_of_the_standard(slot: bytes, notification_id: str, device_id: str) -> None:
+    """A UUID of version 5, as the library makes it."""
+    name = f"{slot.hex()} {notification_id} {device_id}"
+    assert push_id(slot, notification_id, device_id) == str(uuid.uuid5(PUSH_NAMESPACE, name))
 
 
 def test_two_pushes_never_share_a_push_id() -> None:
