@@ -83,6 +83,13 @@ class StraightLine:
         partition = partition_of(user.encode(), PARTITIONS)
         await self.producer.send_and_wait(self.topics.devices, value, user.encode(), partition)
 
+    async def preferences(self, user: str, value: bytes | None = None, **wishes: Any) -> None:
+        """Say what a user wants; `value`: a record as it is, without it and without wishes: nothing any more."""
+        if wishes:
+            value = CODEC.encode("Preferences", {"user_id": user, **wishes})
+        partition = partition_of(user.encode(), PARTITIONS)
+        await self.producer.send_and_wait(self.topics.preferences, value, user.encode(), partition)
+
     def _device(self, provider: ProviderName) -> dict[str, Any]:
         device: dict[str, Any] = {"device_id": provider.value, "provider": provider.name, "registered_at": 1}
         match provider:
@@ -126,7 +133,8 @@ async def until_done(settings: Settings, check: Callable[[], None]) -> None:
     `check` may raise, so that a worker that has failed ends the wait.
     """
     topics, bootstrap = TopicNames.of(settings), settings.bootstrap or ""
-    upstream = [topics.notifications, topics.due, topics.verdicts, topics.scheduled, topics.outbox, topics.devices]
+    upstream = [topics.notifications, topics.due, topics.verdicts, topics.scheduled, topics.outbox]
+    upstream += [topics.devices, topics.preferences]
     async with asyncio.timeout(4 * WAIT_SECONDS_MAX):
         while True:
             await until_read(bootstrap, settings.app_id, upstream, check)
@@ -153,7 +161,7 @@ def connectors_of(simulators: ProviderSimulators) -> dict[ProviderName, Connecto
     }
 
 
-def settings_of(bootstrap: str, prefix: str, directory: Path) -> Settings:
+def settings_of(bootstrap: str, prefix: str, directory: Path, **others: Any) -> Settings:
     """An installation of its own."""
     return load_settings(
         bootstrap=bootstrap,
@@ -163,19 +171,27 @@ def settings_of(bootstrap: str, prefix: str, directory: Path) -> Settings:
         data_dir=directory,
         session_timeout_seconds=6.0,
         heartbeat_seconds=1.5,
+        **others,
     )
 
 
 @asynccontextmanager
-async def straight_line(bootstrap: str, prefix: str, directory: Path) -> AsyncIterator[StraightLine]:
-    """A running system with topics of its own."""
-    settings = settings_of(bootstrap, prefix, directory / "data")
+async def straight_line(
+    bootstrap: str,
+    prefix: str,
+    directory: Path,
+    types: Mapping[str, Any] = TYPES,
+    clock: Callable[[], int] = wall_ms,
+    **others: Any,
+) -> AsyncIterator[StraightLine]:
+    """A running system with topics of its own. `clock`: that of the worker; `others` are settings."""
+    settings = settings_of(bootstrap, prefix, directory / "data", **others)
     report = await ensure_topics(settings)
     assert not report.differences
     async with ProviderSimulators(directory / "simulators") as simulators, producing(bootstrap) as producer:
         connectors = connectors_of(simulators)
-        types = NotificationTypes.parse(TYPES, "test")
-        app = create_app(AppParts(settings, types, connectors, faust={"web_enabled": False}))
+        found = NotificationTypes.parse(types, "test")
+        app = create_app(AppParts(settings, found, connectors, wall_ms=clock, faust={"web_enabled": False}))
         app.finalize()
         try:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
