@@ -58,11 +58,17 @@ class EventLedger:
         if row.state in FINAL_STATES:
             if marks[index] & ENDED:
                 self._broken(f"it ends a second time, as {row.state}", row.at, slot, row.notification_id, row.origin)
+            before = self._open.get(row.origin)
+            if row.state == "CANCELLED" and before is not None and before.state == "RELEASED":
+                # What delivery gave back was deferred again in between, and can be cancelled again.
+                self._broken("it was released, and cancelled too", row.at, slot, row.notification_id, row.origin)
             if not row.reason:
                 self._broken(f"it ends as {row.state} without a reason", row.at, slot, row.notification_id, row.origin)
             marks[index] |= ENDED
             self.final[row.state] += 1
             self._open.pop(row.origin, None)
+        elif row.state == "RELEASED" and marks[index] & ENDED:
+            self._broken("it was released after its end", row.at, slot, row.notification_id, row.origin)
         elif row.state in OPEN_STATES and not marks[index] & ENDED:
             until = row.at if row.until is None else row.until
             self._open[row.origin] = Open(row.state, row.at, until, slot, row.notification_id)

@@ -21,7 +21,8 @@ from streams.topics import TopicNames
 NAMES = {
     "notifications": ("Notification",),
     "due": ("Due",),
-    "scheduled": ("Deferral", "Retry"),
+    "scheduled": ("Deferral", "Retry", "Cancel", "Move"),
+    "answers": ("ScheduleAnswer",),
     "outbox": ("Delivery", "LocalDeferral"),
     "statuses": ("Status",),
     "verdicts": ("Verdict", "Deferral"),

@@ -86,3 +86,19 @@ def test_offsets_without_an_event_are_no_events() -> None:
     made = ledger(status(5, "DEAD"), status(9, "DEAD"), status(7, "DEAD"), status(2, "DEAD"), status(200, "DEAD"))
     assert sentences(made, complete=True) == []
     assert made.final["DEAD"] == 2
+
+
+def test_released_and_cancelled_is_found_in_either_order() -> None:
+    """Exactly one of the two happens to what is scheduled."""
+    made = ledger(status(5, "DEFERRED"), status(5, "RELEASED"), status(5, "CANCELLED"), status(9, "CANCELLED"))
+    made.status(b"u:t", status(9, "RELEASED"))
+    assert sentences(made) == [
+        "event notifications-3@5: it was released, and cancelled too",
+        "event notifications-3@9: it was released after its end",
+    ]
+
+
+def test_what_was_given_back_can_be_cancelled() -> None:
+    """Released, held back for quiet hours, and then cancelled: that is one end."""
+    states = ("DEFERRED", "RELEASED", "ADMITTED", "DEFERRED", "CANCELLED")
+    assert sentences(ledger(*(status(5, state) for state in states), status(9, "DEAD")), complete=True) == []
