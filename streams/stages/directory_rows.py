@@ -75,7 +75,7 @@ def read_preferences(row: bytes | None) -> Preferences:
 
 @lru_cache(maxsize=PREFERENCES_CACHED)
 def _read(row: bytes) -> Preferences:
-    record = _codec.decode(row, ("Preferences",)).record
+    record = _codec.decode_own(row, "Preferences")
     return Preferences(
         # A zone that a later edition of the database has dropped is as if none were named.
         zone=None if record["time_zone"] is None else zone_named(record["time_zone"]),
