@@ -111,12 +111,13 @@ class DeliverLane(Lane):
             await asyncio.sleep(0)  # let the other lanes run
             return
         seconds = None
-        if self.sweeper.next_at_ms is not None:
+        if self.sweeper.next_at_ms is not None and not self.draining:
             seconds = max(0.0, (self.sweeper.next_at_ms - self._clock.now_ms()) / 1000)
         if self._offsets_at is not None:
             wait = max(0.0, self._offsets_at - now)
             seconds = wait if seconds is None else min(seconds, wait)
-        if self._take_at is not None and self._queue.waiting < WAITING_MAX:
+        # Draining, nothing is taken or swept, however long it is due: waiting for that would go round in circles.
+        if self._take_at is not None and self._queue.waiting < WAITING_MAX and not self.draining:
             wait = max(0.0, self._take_at - now)
             seconds = wait if seconds is None else min(seconds, wait)
         try:

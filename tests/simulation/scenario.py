@@ -203,7 +203,7 @@ def _faults(chance: Random, scenario: Scenario, users: list[str], start: float, 
         faults.append(Fault(when(), "clock_far", seconds, chance.randrange(scenario.workers), far))
     if chance.random() < 0.1:
         faults.append(Fault(when(), "lose_chunk"))
-    if chance.random() < 0.6:
+    for _ in range(chance.choice((0, 1, 1, 2))):
         faults.extend(_plot(chance, scenario.workers, when(), chance.choice(met)))
 
 

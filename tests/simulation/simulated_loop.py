@@ -16,6 +16,7 @@ from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any
 
+INSTANT_CALLBACKS_MAX = 200_000  # more than any step needs: somebody goes round in circles without waiting
 TURN_CALLBACKS_MAX = 6  # one actor may get this far ahead of the others before it is another's turn
 
 
@@ -36,7 +37,7 @@ ACTOR: ContextVar[Actor] = ContextVar("actor")
 
 
 class StuckError(Exception):
-    """Nobody has anything to do, and nobody waits for a time."""
+    """Nobody has anything to do and nobody waits for a time, or somebody is busy and time stands still."""
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -50,7 +51,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._numbers = itertools.count()
         self._runnable: list[Actor] = []
         self.outside = Actor("world")
-        self.callbacks = 0
+        self._instant_callbacks = 0
         self.failures: list[str] = []
         self.set_exception_handler(self._note_failure)
 
@@ -132,6 +133,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             if not timers:
                 raise StuckError(f"nothing happens any more after {self._now:.3f} s")
             self._now = max(self._now, timers[0][0])
+            self._instant_callbacks = 0
         while timers and timers[0][0] <= self._now:
             handle = heapq.heappop(timers)[2]
             if not handle.cancelled():
@@ -143,7 +145,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             following = actor.queue.popleft()
             if not actor.queue:
                 self._runnable.remove(actor)
-            self.callbacks += 1
+            self._instant_callbacks += 1
+            if self._instant_callbacks > INSTANT_CALLBACKS_MAX:
+                raise StuckError(f"{actor.name} goes round in circles at {self._now:.3f} s: {following!r}")
             if not following.cancelled():
                 following._run()
             if not actor.queue or actor.paused or actor.dead or self._stopping:  # type: ignore[attr-defined] # as above
