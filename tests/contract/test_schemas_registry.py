@@ -18,6 +18,9 @@ from schemas.contracts import CONTRACTS
 from schemas.notification import current_body, notification_body, read_head, read_heads
 from schemas.poison import PoisonError
 from schemas.registry import RegistryRejectedError, RegistryUnavailableError, SchemaRegistry
+from streams.stages.delivery_rows import read_devices
+from streams.stages.directory_rows import directory_row, read_preferences
+from tests.simulation.memory_log import LogRecord
 
 VENDOR = "application/vnd.schemaregistry.v1+json"
 NOTIFICATION: dict[str, Any] = {
@@ -347,3 +350,21 @@ def test_credentials_are_sent(server: Registry) -> None:
         assert registry.schema(1) == CONTRACTS["Notification"].schema
     with SchemaRegistry(server.url) as registry, pytest.raises(RegistryUnavailableError, match="401"):
         registry.schema(1)
+
+
+def test_the_directory_keeps_rows_that_need_no_registry(server: Registry, registry: SchemaRegistry) -> None:
+    """What producers write by a schema's id is kept in single-object encoding: each push reads it and asks nobody."""
+    codec = Codec(registry)
+    devices = {
+        "user_id": "u",
+        "devices": [{"device_id": "d", "provider": "FCM", "address": "a", "registered_at": 1}],
+    }
+    for name, record in (("Preferences", {"user_id": "u", "locale": "de"}), ("Devices", devices)):
+        value = codec.encode(name, record, name.lower())
+        assert value[:1] == b"\x00"
+        row = directory_row(LogRecord(0, 0, b"u", value, []), codec, name)  # type: ignore[arg-type] # one of the two
+        assert row is not None and row.startswith(CONTRACTS[name].header)
+        if name == "Preferences":
+            assert read_preferences(row).locale == "de"
+        else:
+            assert read_devices(row)[0].address == "a"
