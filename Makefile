@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint types chaos chaos-short lock docs clean
+.PHONY: help demo test bench lint types chaos chaos-short simulate mutants lock docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,13 @@ chaos: $(VENV)/dev.stamp  ## Faults × workloads, checked from the record
 
 chaos-short: $(VENV)/dev.stamp  ## A few minutes of it
 	$(BIN)/python -m tests.chaos --short
+
+SEEDS ?= 200
+simulate: $(VENV)/dev.stamp  ## Worlds of many workers under one seed each; SEEDS=… says how many
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+mutants: $(VENV)/dev.stamp  ## Put bugs into copies of the tree and see that tests fail; writes docs/proof.md
+	$(BIN)/python -m tests.mutants
 
 lock: $(VENV)/dev.stamp  ## Choose the versions of all dependencies and of Kafka's jars anew
 	$(BIN)/python scripts/lock_dependencies.py

@@ -330,12 +330,11 @@ def simulated(scenario: Scenario, directory: Path, trace: list[str] | None = Non
 @contextmanager
 def _nothing_collected_meanwhile() -> Iterator[None]:
     """When the collector runs depends on what ran before in this interpreter, and it ends coroutines."""
-    gc.collect()
     gc.disable()
     gc.freeze()
     try:
         yield
     finally:
+        gc.collect()  # of this world only: what was there before is left alone until the next line
         gc.unfreeze()
         gc.enable()
-        gc.collect()

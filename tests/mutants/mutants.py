@@ -1,0 +1,367 @@
+"""The mutants: each a small patch of the product that breaks one promise, and the suites that must notice.
+
+`where` is a file or a pattern of files; `old` must be there exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+SIMULATION: Final = "simulation"  # python -m tests.simulation; the other suites are files or folders for pytest
+
+
+class Mutant(NamedTuple):
+    """`breaks`: the promise, P1 to P4. `suites`: run in their order until one fails.
+
+    `silent`: why the whole-system simulation can't see it, empty where it must.
+    """
+
+    name: str
+    breaks: str
+    where: str
+    old: str
+    new: str
+    suites: tuple[str, ...]
+    silent: str = ""
+
+
+_DELIVER: Final = "streams/stages/deliver*.py"
+_SUPPRESS: Final = "streams/stages/suppress_step.py"
+_LANE_TESTS: Final = "tests/simulation/test_deliver_lane.py"
+_SLOT_TESTS: Final = "tests/simulation/test_slots_over_owners.py"
+_CRASH_REPLAY: Final = "tests/properties/test_crash_replay.py"
+_MODEL: Final = "tests/properties/test_suppression_model.py"
+_SUPPRESSION: Final = "tests/unit/test_suppression.py"
+_DELIVERING: Final = "tests/unit/test_delivering.py"
+_SCHEDULE_STORE: Final = "tests/simulation/test_schedule_store.py"
+_SCHEDULE_COMMANDS: Final = "tests/simulation/test_schedule_commands.py"
+_QUIET: Final = "tests/simulation/test_quiet_hours_line.py"
+_BELOW: Final = "the simulation stands above this layer; it is shown on a real connection"
+
+MUTANTS: Final = (
+    # --- the order of claim, request, outcome and offset
+    Mutant(
+        "claim after the request",
+        "P2",
+        _DELIVER,
+        "            attempts = self._open(work)\n",
+        "            for attempt in self._open(work):\n                self._requests.start(attempt)\n",
+        (_LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "offset before the outcome",
+        "P3",
+        _DELIVER,
+        "            self._queue.add(read_entry(record, self.codec, self.settings))\n",
+        "            self._queue.add(read_entry(record, self.codec, self.settings))\n"
+        "            self._offsets[self.topics.outbox].done(record.offset)\n",
+        (_LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "committed past one in flight",
+        "P3",
+        "streams/stages/offsets.py",
+        "return self._open[0] if self._open else self._position",
+        "return self._position",
+        ("tests/unit/test_offsets.py", _LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "state before the commit",
+        "P3",
+        "streams/lane/transaction.py",
+        "            # 5. Now it has happened.\n",
+        "            for table, changes, acks in applied:\n"
+        "                table.apply(self.partition, changes, max(ack.result().offset for ack in acks))\n",
+        ("tests/unit/test_transaction_step.py", SIMULATION),
+    ),
+    Mutant(
+        "no fence",
+        "P1",
+        "streams/lane/transaction.py",
+        'transactional_id=f"{group}-{stage}-{partition}",',
+        'transactional_id=f"{group}-{stage}-{partition}-{id(self)}",',
+        (SIMULATION,),
+    ),
+    Mutant(
+        "recovery reads uncommitted records",
+        "P3",
+        "streams/lane/changelog.py",
+        'isolation_level="read_committed"',
+        'isolation_level="read_uncommitted"',
+        (SIMULATION,),
+    ),
+    Mutant(
+        "inputs are read uncommitted",
+        "P3",
+        "streams/lane/consumer.py",
+        'isolation_level="read_committed"',
+        'isolation_level="read_uncommitted"',
+        ("tests/integration/test_lane_faust_holes.py",),
+        "the simulation plays Faust's consumer itself",
+    ),
+    Mutant(
+        "a missing chunk goes unnoticed",
+        "P3",
+        "streams/lane/lane.py",
+        "        if chunk.start != received:\n",
+        "        if chunk.start < received:\n",
+        ("tests/unit/test_lane_queue.py", SIMULATION),
+    ),
+    # --- what is certain and what is not
+    Mutant(
+        "unknown is sent again",
+        "P1",
+        _DELIVER,
+        "        if entry.policy.resend_unknown:\n            _again(entry, device.device_id, RESEND_AFTER_MS)\n",
+        "        _again(entry, device.device_id, RESEND_AFTER_MS)\n",
+        (_LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "a 5xx of APNs is certainly not sent",
+        "P1",
+        "connectors/apns/response.py",
+        "        return Unknown(reason, answer.status)\n",
+        "        return NotSent(reason, retry=True, status=answer.status)\n",
+        ("tests/unit/test_apns_response.py", SIMULATION),
+    ),
+    Mutant(
+        "a 5xx of FCM is certainly not sent",
+        "P1",
+        "connectors/fcm/response.py",
+        "        return Unknown(code, answer.status)\n",
+        "        return NotSent(code, retry=True, status=answer.status)\n",
+        ("tests/unit/test_fcm_response.py", SIMULATION),
+    ),
+    Mutant(
+        "a request without an answer is certainly not sent",
+        "P1",
+        "connectors/http2/outcomes.py",
+        "    if failure.may_have_arrived:\n",
+        '    if failure.may_have_arrived and failure.reason != "timeout":\n',
+        ("tests/integration/test_connectors_conformance.py", SIMULATION),
+    ),
+    Mutant(
+        "GOAWAY refuses what is below its last id too",
+        "P1",
+        "connectors/http2/session.py",
+        "for stream_id in [open_id for open_id in self._streams if open_id > last_id]:",
+        "for stream_id in list(self._streams):",
+        ("tests/unit/test_http2_session.py",),
+        _BELOW,
+    ),
+    Mutant(
+        "GOAWAY leaves what is beyond its last id unknown",
+        "P3",
+        "connectors/http2/session.py",
+        "self._end(stream_id, Failure(False, GOAWAY, self.goaway_detail))",
+        "self._end(stream_id, Failure(True, GOAWAY, self.goaway_detail))",
+        ("tests/unit/test_http2_session.py",),
+        _BELOW,
+    ),
+    # --- the window
+    Mutant(
+        "the window runs from the event",
+        "P1",
+        _SUPPRESS,
+        "head.notification_id, send_at, head.expires_at, held, remembered, now, policy, released, zone_unknown\n"
+        "            )\n",
+        "head.notification_id, send_at, head.expires_at, held, remembered, record.timestamp, policy, released,\n"
+        "                zone_unknown,\n"
+        "            )\n"
+        "            if isinstance(decision, Admit):\n"
+        "                send_by = now + policy.send_within_ms\n"
+        "                decision = decision._replace(place=decision.place._replace(send_by=send_by))\n",
+        (_CRASH_REPLAY, SIMULATION),
+    ),
+    Mutant(
+        "the window runs from the admission",
+        "P1",
+        "streams/policies/suppression.py",
+        "blocked_until=at + policy.window_ms + policy.skew_ms)",
+        "blocked_until=place.admitted_at + policy.window_ms + policy.skew_ms)",
+        (_SUPPRESSION, _MODEL, SIMULATION),
+    ),
+    Mutant(
+        "grace is left out of the hold",
+        "P1",
+        "streams/policies/suppression.py",
+        "send_by + policy.grace_ms + policy.window_ms + policy.skew_ms",
+        "send_by + policy.window_ms + policy.skew_ms",
+        (_SUPPRESSION, _MODEL, SIMULATION),
+    ),
+    Mutant(
+        "skew is left out of the window",
+        "P1",
+        "streams/policies/suppression.py",
+        "blocked_until=at + policy.window_ms + policy.skew_ms)",
+        "blocked_until=at + policy.window_ms)",
+        (_SUPPRESSION, _MODEL, SIMULATION),
+    ),
+    Mutant(
+        "an unknown outcome frees the slot",
+        "P1",
+        "streams/policies/suppression.py",
+        '    if outcome == "FREED":\n',
+        '    if outcome in ("FREED", "UNKNOWN"):\n',
+        (_SUPPRESSION, _MODEL, SIMULATION),
+    ),
+    Mutant(
+        "a late verdict on an earlier holder counts for the next one",
+        "P1",
+        _SUPPRESS,
+        'if place is not None and place.notification_id == notification_id and place.phase == "HELD":',
+        'if place is not None and place.phase == "HELD":',
+        (_CRASH_REPLAY, SIMULATION),
+    ),
+    Mutant(
+        "the window of many devices runs from the first one",
+        "P1",
+        "streams/policies/delivering.py",
+        "    latest = max((claim.at for claim in reached), default=now)\n",
+        "    latest = min((claim.at for claim in reached), default=now)\n",
+        (_DELIVERING, SIMULATION),
+    ),
+    Mutant(
+        "a lost owner is taken to have sent when it claimed",
+        "P1",
+        "streams/policies/delivering.py",
+        'claim._replace(phase="UNKNOWN", at=send_by + grace_ms, reason=OWNER_LOST)',
+        'claim._replace(phase="UNKNOWN", reason=OWNER_LOST)',
+        (_DELIVERING, _LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "what timed out is taken to have arrived by then",
+        "P1",
+        _DELIVER,
+        "        reason, at = outcome.reason, at + work.settings.grace_ms\n",
+        "        reason = outcome.reason\n",
+        (_LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "limit counted wrong",
+        "P1",
+        _SUPPRESS,
+        "        rows = self._stage.table.places(self._partition, slot, policy.limit)\n"
+        "        keys = [place_key(slot, index) for index in range(policy.limit)]\n",
+        "        rows = self._stage.table.places(self._partition, slot, policy.limit + 1)\n"
+        "        keys = [place_key(slot, index) for index in range(policy.limit + 1)]\n",
+        (_CRASH_REPLAY, SIMULATION),
+    ),
+    # --- time
+    Mutant(
+        "send_by is not checked at the claim",
+        "P1",
+        "streams/policies/delivering.py",
+        "        if now >= send_by:\n",
+        "        if now >= send_by + 86_400_000:\n",
+        (_DELIVERING, _LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "send_by is not checked at the write",
+        "P1",
+        _DELIVER,
+        "min(settings.claim_seconds, (send_by - work.now) / 1000)",
+        "settings.claim_seconds",
+        (_LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "a claim never grows old",
+        "P1",
+        _DELIVER,
+        "min(settings.claim_seconds, (send_by - work.now) / 1000)",
+        "(send_by - work.now) / 1000",
+        (_LANE_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "a retry is due after send_by",
+        "P3",
+        "streams/policies/retrying.py",
+        "    if now + wait >= send_by:\n",
+        "    if now >= send_by:\n",
+        ("tests/unit/test_retrying.py", SIMULATION),
+    ),
+    Mutant(
+        "a clock that goes back",
+        "P1",
+        "streams/lane/lane.py",
+        "        self._latest_ms = max(self._latest_ms, self._wall_ms())\n",
+        "        self._latest_ms = self._wall_ms()\n",
+        (_SLOT_TESTS, _CRASH_REPLAY),
+        "within the allowance the skew of the window covers it, beyond it no step is committed",
+    ),
+    Mutant(
+        "a clock that is far off",
+        "P1",
+        "streams/lane/transaction.py",
+        "        if abs(off) > self.off_ms_max:\n",
+        "        if abs(off) > self.off_ms_max + 10**9:\n",
+        ("tests/unit/test_clock_rule.py", SIMULATION),
+    ),
+    # --- what is remembered
+    Mutant(
+        "an id is forgotten after an hour",
+        "P3",
+        _SUPPRESS,
+        "SEEN_MS = 24 * 3600 * 1000",
+        "SEEN_MS = 3600 * 1000",
+        (_SLOT_TESTS, SIMULATION),
+    ),
+    Mutant(
+        "an id is not remembered within its step",
+        "P3",
+        _SUPPRESS,
+        "            seen[digest] = mark_byte\n",
+        "",
+        (_CRASH_REPLAY, SIMULATION),
+    ),
+    Mutant(
+        "swept while it is still needed",
+        "P1",
+        _SUPPRESS,
+        "read_slot(row).blocked_until <= self.now",
+        "read_slot(row).admitted_at <= self.now",
+        (_SLOT_TESTS, _CRASH_REPLAY, SIMULATION),
+    ),
+    Mutant(
+        "never swept",
+        "P4",
+        _SUPPRESS,
+        "                self._swept[slot_row] = None\n",
+        "                pass\n",
+        (_SLOT_TESTS, SIMULATION),
+    ),
+    # --- the schedule
+    Mutant(
+        "released and not removed",
+        "P3",
+        "streams/stages/schedule_step.py",
+        "        else:\n            self._changes[key] = None\n",
+        "",
+        (_SCHEDULE_STORE, SIMULATION),
+    ),
+    Mutant(
+        "released early",
+        "P3",
+        "streams/stages/schedule_queue.py",
+        '(now + 1).to_bytes(8, "big")',
+        '(now + 30_001).to_bytes(8, "big")',
+        ("tests/properties/test_schedule_ledger.py", SIMULATION),
+    ),
+    Mutant(
+        "cancelled and released all the same",
+        "P3",
+        "streams/stages/schedule_step.py",
+        "            self._remove(pending_key(pending))\n"
+        '            self._counted["cancelled"] += 1\n            reason = ',
+        '            self._counted["cancelled"] += 1\n            reason = ',
+        (_SCHEDULE_COMMANDS, SIMULATION),
+    ),
+    Mutant(
+        "quiet hours are not asked at the first attempt",
+        "P3",
+        "streams/stages/deliver_open.py",
+        "    if isinstance(decision, Hold):\n",
+        "    if isinstance(decision, Hold) and entry.attempt > 1:\n",
+        (_QUIET, SIMULATION),
+    ),
+)
