@@ -25,7 +25,8 @@ from streams.settings import kafka_client_options
 from tests.chaos.cluster import PARTITIONS, Cluster
 from tests.chaos.plan import UNKNOWN_MAKERS, Fault, plan_faults
 from tests.chaos.strikes import strike
-from tests.chaos.workload import Events, Message, Workload
+from tests.chaos.workload import Events, Message, Workload, preferences
+from tests.integration.kafka_records import until_read
 
 END_SECONDS_MAX = 150.0  # a window of hold, two rebalances and a restart in place, on a busy machine
 TICK_SECONDS = 0.1
@@ -101,6 +102,7 @@ class Run:
             tasks: list[asyncio.Task[Any]] = []
             try:
                 await self._register_devices(cluster, producer)
+                await self._register_preferences(cluster, producer)
                 tasks = [asyncio.create_task(self._follow(cluster)), asyncio.create_task(self._supervise(cluster))]
                 await self._play(cluster, producer)
                 await self._wait_for_the_end(tasks)
@@ -121,6 +123,13 @@ class Run:
         acks = [await producer.send(topic, key=message.key, value=message.value) for message in messages]
         await asyncio.gather(*acks)
         # Not waited for: who has no device yet ends as NO_DEVICE, which is an end as well.
+
+    async def _register_preferences(self, cluster: Cluster, producer: aiokafka.AIOKafkaProducer) -> None:
+        topic = f"{cluster.settings.topic_prefix}preferences"
+        found = preferences(self._options.users, time.time_ns() // 1_000_000)
+        await asyncio.gather(*[await producer.send(topic, key=each.key, value=each.value) for each in found])
+        # A local time of a user whose zone is not known yet would be hours away.
+        await until_read(cluster.settings.bootstrap or "", cluster.settings.app_id, [topic])
 
     async def _play(self, cluster: Cluster, producer: aiokafka.AIOKafkaProducer) -> None:
         options = self._options

@@ -7,15 +7,20 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from schemas.codec import Codec
 from schemas.keys import slot_key
 from streams.demo.workload import user_id
+from streams.time_zones import zone_named
 
 KINDS = ("flash", "quick", "burst", "sure")
 KIND_WEIGHTS = (5, 3, 2, 2)
 SCHEDULED, EXPIRING, DUPLICATES, POISON, MISPLACED = 0.05, 0.03, 0.03, 0.004, 0.02
+LOCAL = 0.03  # at a local time; half of them in the user's own zone
+ZONES = ("Europe/Berlin", "Asia/Kathmandu", "UTC")
+QUIET_MINUTES = 40  # every other one of those to come: quiet hours end again and again while a run lasts
 REMEMBERED = 5_000  # a duplicate may come this many events late
 
 
@@ -35,6 +40,29 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     partition: int | None
+
+
+def zone_of(number: int) -> str:
+    """Where a user lives."""
+    return ZONES[number % len(ZONES)]
+
+
+def preferences(users: int, now: int) -> Iterator[Message]:
+    """What each user wants: everybody lives somewhere, some sleep every other minute, some have opted out."""
+    codec = Codec()
+    for number in range(users):
+        zone = zone_of(number)
+        wishes: dict[str, Any] = {"user_id": user_id(number), "time_zone": None if zone == "UTC" else zone}
+        if number % 10 == 1:
+            clock = datetime.fromtimestamp(now // 1000, zone_named(zone))
+            first = clock.hour * 60 + clock.minute
+            starts = [(first + ahead) % 1440 for ahead in range(number // 10 % 2, QUIET_MINUTES, 2)]
+            wishes["quiet_hours"] = [{"start_minute": start, "end_minute": start + 1} for start in starts]
+        elif number % 10 == 2:
+            wishes["opted_out_types"] = ["quick"]
+        elif number % 10 == 3:
+            wishes["opted_out_providers"] = ["apns"]
+        yield Message(user_id(number).encode(), codec.encode("Preferences", wishes), None)
 
 
 class Events:
@@ -71,14 +99,22 @@ class Events:
     def _event(self, now: int, number: int) -> Message:
         chance, user = self._chance, user_id(number)
         kind = chance.choices(KINDS, KIND_WEIGHTS)[0]
+        when: dict[str, Any] = {}
+        if chance.random() < LOCAL:
+            # In the user's zone, who lives where `zone_of` says; a zone that is named is the same one.
+            at = datetime.fromtimestamp(now // 1000 + chance.randrange(-2, 9), zone_named(zone_of(number)))
+            when["send_at_local"] = at.strftime("%Y-%m-%dT%H:%M:%S")
+            when["time_zone"] = zone_of(number) if chance.random() < 0.5 else None
+        elif chance.random() < SCHEDULED:
+            when["send_at"] = now + chance.randrange(1_000, 9_000)
         notification = {
             "notification_id": str(uuid.UUID(int=chance.getrandbits(128), version=4)),
             "user_id": user,
             "type": kind,
             "created_at": now - chance.randrange(5_000),
-            "send_at": now + chance.randrange(1_000, 9_000) if chance.random() < SCHEDULED else None,
             "expires_at": now + chance.randrange(500, 8_000) if chance.random() < EXPIRING else None,
             "data": {"number": str(self._made)},
+            **when,
         }
         return Message(slot_key(user, kind), self._codec.encode("Notification", notification), None)
 
