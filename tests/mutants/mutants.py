@@ -44,8 +44,9 @@ MUTANTS: Final = (
         "claim after the request",
         "P2",
         _DELIVER,
-        "            attempts = self._open(work)\n",
-        "            for attempt in self._open(work):\n                self._requests.start(attempt)\n",
+        "        await self.commit(step)\n        self._offsets_at = None\n",
+        "        for attempt in attempts:\n            self._requests.start(attempt)\n        attempts = []\n"
+        "        await self.commit(step)\n        self._offsets_at = None\n",
         (_LANE_TESTS, SIMULATION),
     ),
     Mutant(
