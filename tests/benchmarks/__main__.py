@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks one after the other, each with its results in `results/`.
 
-    python -m tests.benchmarks [suppress | recovery | deliver …] [arguments of that benchmark]
+    python -m tests.benchmarks [suppress | schedule | recovery | deliver …] [arguments of that benchmark]
 
 Without a name all run, as their results were made.
 """
@@ -15,6 +15,7 @@ from typing import Final
 # Each with the arguments of `make bench`.
 BENCHMARKS: Final[dict[str, list[str]]] = {
     "suppress": [],
+    "schedule": [],
     "recovery": [],
     "deliver": ["--answer-ms", "50", "--in-flight", "100", "1000"],
 }
