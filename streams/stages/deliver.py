@@ -175,10 +175,10 @@ class DeliverLane(Lane):
     # --- claims and outcomes
 
     def _open(self, work: DeliverStep, settled: int) -> list[Attempt]:
-        """Claim for as many as have room, and for as many more as ended since the last step: so many will end until
-        the claims are durable, and none of their places stays empty meanwhile. Where nothing ends, nothing is claimed
-        ahead."""
-        room = min(OPENED_MAX, self.settings.in_flight_max + settled - self._requests.under_way)
+        """Claim for as many as have room, and ahead for twice as many as ended since the last step: so many will end
+        while these claims are made durable, and as many while the next ones are, and no place stays empty meanwhile.
+        Where nothing ends, nothing is claimed ahead."""
+        room = min(OPENED_MAX, self.settings.in_flight_max + 2 * settled - self._requests.under_way)
         return open_entries(work, self._queue.next(max(0, room)), self._close)
 
     def _settle(self, work: DeliverStep) -> int:
