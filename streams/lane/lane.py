@@ -211,7 +211,9 @@ class StepLane(Lane):
             await self.wait(self._seconds_until_next())
             async with self.context.gate:
                 chunks = self.take(STEP_RECORDS_MAX)
-                step = self.decider.step([chunk for chunk in chunks if chunk.records], self._clock.now_ms())
+                now = self._clock.now_ms()
+                step = self.decider.step([chunk for chunk in chunks if chunk.records], now)
+                step.decided_at = now
                 step.offsets.update({(chunk.topic, chunk.partition): chunk.end for chunk in chunks})
                 if not step.is_empty():
                     await self.commit(step)

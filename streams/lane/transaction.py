@@ -63,11 +63,15 @@ class LocalTable(Protocol):
 
 @dataclass(slots=True)
 class Step:
-    """Everything that one step of a stage does to the world outside; all of it happens or none."""
+    """Everything that one step of a stage does to the world outside; all of it happens or none.
+
+    `decided_at`: the time that it was decided by, milliseconds since the epoch; 0: it does not depend on time.
+    """
 
     outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
     changes: dict[str, Changes] = field(default_factory=dict)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    decided_at: int = 0
 
     def emit(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = NO_HEADERS
@@ -130,7 +134,8 @@ class PartitionTransaction:
         Raises StepFailedError: the outcome is nothing or unknown, and this producer is of no further use.
         Raises ClockOffError: nothing happened, and nothing must be decided by this clock.
         """
-        before = 0 if self._clock is None else self._clock.wall_ms()
+        # A partition's time does not go back: where the clock was ahead for a moment, it still is, and must not count.
+        before = 0 if self._clock is None else max(self._clock.wall_ms(), step.decided_at)
         producer = self._producer
         applied: list[tuple[LocalTable, Changes, list[Batch]]] = []
         sent: list[Batch] = []

@@ -94,7 +94,7 @@ class DeliverLane(Lane):
         if step.is_empty() and not self._is_time_for_offsets(offsets):
             drained = self.draining and not self._requests.under_way and not self._requests.finished
             return None if drained else []
-        step.offsets = offsets
+        step.offsets, step.decided_at = offsets, work.now
         await self.commit(step)
         self._offsets_at = None
         for (topic, _), offset in offsets.items():

@@ -14,8 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from streams.audit.rows import Violation
 from tests.simulation.judge import Judge, Judgement
-from tests.simulation.scenario import scenario_of
+from tests.simulation.scenario import Scenario, scenario_of
+from tests.simulation.simulated_loop import StuckError
 from tests.simulation.world import simulated
 
 
@@ -23,8 +25,17 @@ def play(
     seed: int, directory: Path, trace: list[str] | None = None, hours: float | None = None
 ) -> tuple[Judgement, float]:
     """Play the world of a seed; return what came of it, and how many hours it lasted."""
-    with simulated(scenario_of(seed, hours), directory, trace) as world:
-        world.run()
+    return play_scenario(scenario_of(seed, hours), directory, trace)
+
+
+def play_scenario(scenario: Scenario, directory: Path, trace: list[str] | None = None) -> tuple[Judgement, float]:
+    """Play a world. One that gets stuck has broken P3."""
+    with simulated(scenario, directory, trace) as world:
+        try:
+            world.run()
+        except StuckError as error:
+            stuck = Violation("P3", f"the world is stuck: {error}", world.broker.now_ms(), None, ())
+            return Judgement(violations=[stuck]), world.loop.time() / 3600
         return Judge(world).judge(), world.loop.time() / 3600
 
 

@@ -74,7 +74,7 @@ class Event(NamedTuple):
 class Fault(NamedTuple):
     """A fault. What `whom` and `value` mean, the kind says.
 
-    `name`: the mood of a provider; for what ends or stops a process, the edge that it waits for, empty: it does not.
+    `name`: the mood of a provider; for what strikes a process, the edge that it waits for, empty: it does not.
     """
 
     at: float
@@ -220,8 +220,10 @@ def _plot(chance: Random, workers: int, at: float, provider: int) -> list[Fault]
             return [Fault(at, "all_killed", chance.uniform(30.0, 150.0), anyone, 0.0, edge)]
         case "sleeper":  # a claim is made, and its owner sleeps over it
             return [Fault(at, "pause", chance.uniform(5.0, 60.0), anyone, 0.0, "after commit ringonce-deliver")]
-        case _:  # a clock that is wrong for seconds, now and then
+        case _:  # a clock that is wrong for seconds, now and then, once right after a step and before the next one
             far = chance.choice((-1, 1, 1)) * chance.choice((10.0, 70.0, 3_700.0)) * 1_000
+            edges = ("", "", chance.choice(("after commit ringonce-suppress", "after commit ringonce-deliver")))
             return [
-                Fault(at + 20.0 * number, "clock_far", chance.uniform(0.5, 9.0), anyone, far) for number in range(3)
+                Fault(at + 20.0 * number, "clock_far", chance.uniform(0.2, 6.0), anyone, far, edge)
+                for number, edge in enumerate(edges)
             ]

@@ -37,7 +37,7 @@ ACTOR: ContextVar[Actor] = ContextVar("actor")
 
 
 class StuckError(Exception):
-    """Nobody has anything to do and nobody waits for a time, or somebody is busy and time stands still."""
+    """The world can't go on: nobody has anything to do, or somebody is busy for ever, or raised what nobody expects."""
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -126,6 +126,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         actor.queue.append(handle)
 
     def _run_once(self) -> None:
+        if self.failures:
+            raise StuckError(self.failures[0])
         timers = self._timers
         if not self._runnable:
             while timers and timers[0][2].cancelled():

@@ -21,7 +21,7 @@ from streams.lane.transaction import StepFailedError
 from streams.lane.watchdog import LaneWatch
 from tests.simulation.simulated_broker import Place
 from tests.simulation.simulated_clients import Link
-from tests.simulation.simulated_loop import ACTOR, Actor
+from tests.simulation.simulated_loop import ACTOR, Actor, StuckError
 from tests.simulation.simulated_providers import SimulatedConnector
 from tests.simulation.simulated_rocksdb import Disk
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STOP_SECONDS_MAX = 30.0
 BACKOFF_SECONDS_MAX = 15.0
 GOOD_RUN_SECONDS = 60.0
+LIVES_MAX = 400  # of one worker in one world, far more than its faults explain
 WATCH_SECONDS = 240.0  # twice as long as the watchdog needs to notice
 
 
@@ -119,7 +120,7 @@ class SimulatedProcess(Actor):
     def failed(self, error: BaseException) -> None:
         """The app can't go on."""
         self.world.say(self.name, f"failed: {error!r}")
-        self._failure = error
+        self._failure = self.worker.last_failure = error
         self._change.set()
 
     def leave(self) -> None:
@@ -251,6 +252,7 @@ class SimulatedWorker:
         self.process: SimulatedProcess | None = None
         self.away = False
         self._lives = 0
+        self.last_failure: BaseException | None = None
         self._failures = 0
 
     def start(self) -> None:
@@ -258,6 +260,8 @@ class SimulatedWorker:
         if self.process is not None or self.away:
             return
         self._lives += 1
+        if self._lives > LIVES_MAX:
+            raise StuckError(f"{self.name} starts anew for ever: {self.last_failure!r}")
         self.process = SimulatedProcess(self, self._lives)
         self.world.say(self.process.name, "started")
         self.world.loop.start(self.process, self.process.run())

@@ -12,8 +12,8 @@ import pytest
 
 import streams.stages.suppress_step
 from streams.policies.suppression import Place, SlotPolicy, VerdictOutcome, settle
-from tests.simulation.__main__ import play
-from tests.simulation.scenario import EDGES, PACE, TYPES, scenario_of
+from tests.simulation.__main__ import play, play_scenario
+from tests.simulation.scenario import EDGES, PACE, TYPES, Event, Fault, Scenario, scenario_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +45,22 @@ def test_a_broken_promise_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         if any(violation.promise == "P1" for violation in judgement.violations):
             return
     pytest.fail("39 worlds, and none shows it")
+
+
+@pytest.mark.parametrize("edge", ["after commit ringonce-suppress", "after commit ringonce-deliver"])
+def test_a_clock_that_was_ahead_for_a_moment_between_two_steps_decides_nothing(edge: str, tmp_path: Path) -> None:
+    """Time does not go back within a partition: a lane that has seen the wrong time would go on with it.
+
+    |--step--|ahead|right again          events, once a second
+             ^ looks at the clock        ^ the window of a push must not seem to be over
+    """
+    scenario = Scenario(0, workers=1, partitions=1, hours=0.2, edge_rate=0.0, devices={"u0": ["APNS"]})
+    scenario.events.append(Event(60.0, "u0", "hour", "first", expires_in=-1.0 if "suppress" in edge else None))
+    scenario.events.extend(Event(70.0 + number, "u0", "blink", f"e{number}") for number in range(30))
+    scenario.faults.append(Fault(59.0, "clock_far", 2.0, 0, 70_000, edge))
+    judgement, _ = play_scenario(scenario, tmp_path)
+    assert judgement.violations == []
+    assert judgement.pushes >= 2
 
 
 def test_a_seed_says_the_same_every_time(tmp_path: Path) -> None:
