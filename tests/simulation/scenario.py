@@ -36,6 +36,8 @@ PACE: Final[dict[str, tuple[float, int]]] = {
 SMALL_SKEW_MS: Final = 2_400  # the clocks of two workers differ by less than the allowance of 5 s
 USERS: Final = 8
 PROVIDERS: Final = ("APNS", "FCM", "WEBPUSH")
+# Those that an outcome is most easily taken for another in come more often.
+HARD_MOODS: Final = ("hang", "hang", "very slow", "unavailable but delivered", "internal but delivered", "throttle")
 # Where a fault may wait for its moment: before a request of this name leaves, or after it took effect.
 EDGES: Final = (
     "after write",
@@ -183,7 +185,7 @@ def _faults(chance: Random, scenario: Scenario, users: list[str], start: float, 
 
     met = [PROVIDERS.index(provider) for user in users for provider in scenario.devices[user]] or [0]
     for _ in range(chance.choice((0, 1, 1, 2, 3))):
-        mood = chance.choice([*MOODS, "hang", "hang", "very slow"])
+        mood = chance.choice([*MOODS, *HARD_MOODS])
         share = chance.choice((0.1, 0.5, 1.0))
         seconds = chance.choice((3.0, 20.0, 60.0, length))
         faults.append(Fault(when(), "mood", seconds, chance.choice(met), share, mood))
