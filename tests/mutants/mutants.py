@@ -212,7 +212,7 @@ MUTANTS: Final = (
         _SUPPRESS,
         'if place is not None and place.notification_id == notification_id and place.phase == "HELD":',
         'if place is not None and place.phase == "HELD":',
-        (_CRASH_REPLAY, SIMULATION),
+        (_SLOT_TESTS, SIMULATION),
     ),
     Mutant(
         "the window of many devices runs from the first one",

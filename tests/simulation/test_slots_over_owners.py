@@ -58,9 +58,9 @@ class Suppressing:
         self.log.append(TOPICS.due, 0, slot_key(user, "t"), CODEC.encode("Due", due), [])
         return self._step()
 
-    def verdict(self, user: str, at: int) -> None:
-        """The push was accepted."""
-        verdict = {"notification_id": "n", "user_id": user, "type": "t", "outcome": "ACCEPTED", "at": at}
+    def verdict(self, user: str, at: int, notification_id: str = "n", outcome: str = "ACCEPTED") -> None:
+        """What became of the push."""
+        verdict = {"notification_id": notification_id, "user_id": user, "type": "t", "outcome": outcome, "at": at}
         self.log.append(TOPICS.verdicts, 0, slot_key(user, "t"), CODEC.encode("Verdict", verdict), [])
         self.stage.step()
 
@@ -150,3 +150,23 @@ def test_time_goes_on_from_the_last_decision_of_the_owner_before(suppressing: Su
     suppressing.now = START
     suppressing.stage.take_over(disk_lost=True)
     assert suppressing.stage.clock.now_ms() > START + 3_000
+
+
+@pytest.mark.parametrize("outcome", ["FREED", "ACCEPTED", "UNKNOWN"])
+def test_a_late_verdict_on_an_earlier_holder_says_nothing_of_the_next_one(
+    suppressing: Suppressing, outcome: str
+) -> None:
+    """It comes when the hold is over and another holds the slot, which stays held for as long as before.
+
+    0              1,135          1,136      2,270
+    |a-------------|b-------------|a: late   |c is still suppressed
+    """
+    assert suppressing.event("u", "a") == "ADMITTED"
+    suppressing.now = START + 1_135
+    assert suppressing.event("u", "b") == "ADMITTED"
+    suppressing.now = START + 1_136
+    suppressing.verdict("u", START, "a", outcome)
+    suppressing.now = START + 2_269
+    assert suppressing.event("u", "c") == "SUPPRESSED"
+    suppressing.now = START + 2_270
+    assert suppressing.event("u", "d") == "ADMITTED"
