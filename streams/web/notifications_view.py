@@ -1,0 +1,115 @@
+"""`POST /notifications`: one notification or a batch, taken once Kafka has stored all of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+from urllib.parse import quote
+
+from aiohttp import web
+from aiokafka.errors import KafkaError
+
+from schemas.codec import Codec
+from schemas.registry import RegistryError
+from streams.lane.app import LaneApp, LaneWeb
+from streams.publish.intake import BusyError, Intake
+from streams.publish.messages import Encoder, Message
+from streams.web.problems import problem
+from streams.web.routing import SYSTEM_HEADER
+
+BATCH_MAX = 1_000
+BODY_BYTES_MAX = 4 * 1024 * 1024
+BUSY_SECONDS = 1
+KEY_HEADER = "Idempotency-Key"  # draft-ietf-httpapi-idempotency-key-header: here, the id of the notification
+
+
+class RefusedError(Exception):
+    """A request that cannot be taken: the status, and a sentence that names the field."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def install_notifications_view(app: LaneApp, intake: Intake, codec: Codec, topic: str) -> None:
+    """Install the view; the caller closes `intake`."""
+    encoder = Encoder(codec, topic, lambda: time.time_ns() // 1_000_000)
+
+    async def post(request: web.Request) -> web.Response:
+        """202: all of them are stored. 400, 413: none is, and why. 429, 503: ask again, under the same ids."""
+        response = await _taken(request, intake, encoder)
+        response.headers[SYSTEM_HEADER] = app.conf.id
+        return response
+
+    cast(LaneWeb, app.web).web_app.router.add_post("/notifications", post)
+
+
+async def _taken(request: web.Request, intake: Intake, encoder: Encoder) -> web.Response:
+    try:
+        values, is_batch = read_notifications(await _body(request), request.headers.get(KEY_HEADER))
+        messages = _messages(values, encoder, is_batch)
+        await intake.take(messages)
+    except RefusedError as error:
+        return problem(error.status, str(error))
+    except BusyError as error:
+        return problem(429, f"{error}; ask again", {"Retry-After": str(BUSY_SECONDS)})
+    except (KafkaError, RegistryError, TimeoutError) as error:
+        detail = f"Kafka has not confirmed ({type(error).__name__}); send it again under the same ids"
+        return problem(503, detail)
+    taken = [
+        {
+            "notification_id": each["notification_id"],
+            "slot_url": f"/slots/{quote(each['user_id'], safe='')}/{quote(each['type'], safe='')}",
+        }
+        for each in values
+    ]
+    return web.json_response(taken if is_batch else taken[0], status=202)
+
+
+async def _body(request: web.Request) -> bytes:
+    body = await request.content.read(BODY_BYTES_MAX + 1)
+    while len(body) <= BODY_BYTES_MAX and (more := await request.content.read(BODY_BYTES_MAX + 1 - len(body))):
+        body += more
+    if len(body) > BODY_BYTES_MAX:
+        raise RefusedError(413, f"the body has more than {BODY_BYTES_MAX:,} bytes")
+    return body
+
+
+def read_notifications(body: bytes, key: str | None) -> tuple[list[dict[str, Any]], bool]:
+    """Read a JSON object, or an array of them; each gets its id. Returns them, and whether it was an array.
+
+    `key`: the header Idempotency-Key, for one notification. Without an id in the body and without the header, a
+    request that is sent again is another notification: so one of the two is asked for. Raises RefusedError.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, f"the body is not JSON: {error}") from None
+    is_batch = isinstance(document, list)
+    values: Sequence[Any] = document if is_batch else [document]
+    if not values or len(values) > BATCH_MAX:
+        raise RefusedError(400 if not values else 413, f"a batch has 1 to {BATCH_MAX} notifications, not {len(values)}")
+    if not all(isinstance(each, dict) for each in values):
+        raise RefusedError(400, "the body must be a JSON object, or an array of objects")
+    if key is not None and is_batch:
+        raise RefusedError(400, f"{KEY_HEADER} is for one notification; in a batch each has its notification_id")
+    if key is not None and values[0].setdefault("notification_id", key) != key:
+        raise RefusedError(400, f"notification_id: must be that of {KEY_HEADER} where both are given")
+    for index, each in enumerate(values):
+        if "notification_id" not in each:
+            where = f"[{index}] " if is_batch else ""
+            alternative = "" if is_batch else f" (or the header {KEY_HEADER})"
+            raise RefusedError(400, f"{where}notification_id: must be given{alternative}")
+    return list(values), is_batch
+
+
+def _messages(values: Sequence[dict[str, Any]], encoder: Encoder, is_batch: bool) -> list[Message]:
+    messages = []
+    for index, each in enumerate(values):
+        try:
+            messages.append(encoder.event(each))
+        except ValueError as error:
+            raise RefusedError(400, f"{f'[{index}] ' if is_batch else ''}{error}") from None
+    return messages
