@@ -10,6 +10,7 @@ from streams.policies.retrying import RetryAt, next_attempt
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_step import DeliverStep
 
+REASON_BYTES_MAX = 200  # the words that providers document have at most 40
 RESEND_AFTER_MS = 10_000  # FCM asks for at least this after INTERNAL; the others name no shorter time
 
 
@@ -44,7 +45,13 @@ def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outco
         reason, at = outcome.reason, at + work.settings.grace_ms
         if entry.policy.resend_unknown:
             _again(entry, device.device_id, RESEND_AFTER_MS)
-    work.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, reason))  # type: ignore[arg-type] # one of the three above
+    claim_reason = readable(reason)
+    work.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, claim_reason))  # type: ignore[arg-type] # one of the three above
+
+
+def readable(reason: str) -> str:
+    """Return a provider's word as text that can be written down: it may hold half a character, or a whole page."""
+    return reason.encode(errors="replace")[:REASON_BYTES_MAX].decode(errors="ignore") or "no reason given"
 
 
 def _again(entry: Entry, device_id: str, wait_ms: int | None) -> None:

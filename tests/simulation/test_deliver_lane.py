@@ -221,6 +221,27 @@ def test_each_answer_ends_in_one_state_and_one_verdict(
     play(scenario)
 
 
+@pytest.mark.parametrize(
+    ("reason", "written"),
+    [("\ud800 half", "? half"), ("ä" * 5_000, "ä" * 100), ("", "no reason given")],
+    ids=["half", "long", "none"],
+)
+def test_whatever_a_provider_calls_it_can_be_written_down(
+    play: Callable[[Scenario], None], reason: str, written: str
+) -> None:
+    """A word that is no text, or too much of it, ends its notification and not the lane."""
+
+    async def scenario(world: DeliverWorld) -> None:
+        world.connector.answers.append(NotSent(reason, retry=False))
+        world.delivery("a")
+        await world.until_state("a", "DEAD")
+        [letter] = world.read(TOPICS.dead_letters)
+        assert letter["history"] == [f"attempt 1 apns phone: NOT_SENT {written}"]
+        await world.until_committed()
+
+    play(scenario)
+
+
 def test_the_last_attempt_gives_up_and_frees_the_slot(play: Callable[[Scenario], None]) -> None:
     """Attempt 2 of 2."""
 
