@@ -28,6 +28,7 @@ class Mutant(NamedTuple):
 _DELIVER: Final = "streams/stages/deliver*.py"
 _SUPPRESS: Final = "streams/stages/suppress_step.py"
 _LANE_TESTS: Final = "tests/simulation/test_deliver_lane.py"
+_DEADLINES: Final = "tests/simulation/test_deliver_deadlines.py"
 _SLOT_TESTS: Final = "tests/simulation/test_slots_over_owners.py"
 _CRASH_REPLAY: Final = "tests/properties/test_crash_replay.py"
 _MODEL: Final = "tests/properties/test_suppression_model.py"
@@ -246,7 +247,7 @@ MUTANTS: Final = (
         "        keys = [place_key(slot, index) for index in range(policy.limit)]\n",
         "        rows = self._stage.table.places(self._partition, slot, policy.limit + 1)\n"
         "        keys = [place_key(slot, index) for index in range(policy.limit + 1)]\n",
-        (_CRASH_REPLAY, SIMULATION),
+        (_SLOT_TESTS, SIMULATION),
     ),
     # --- time
     Mutant(
@@ -263,7 +264,7 @@ MUTANTS: Final = (
         _DELIVER,
         "min(settings.claim_seconds, (send_by - work.now) / 1000)",
         "settings.claim_seconds",
-        (_LANE_TESTS, SIMULATION),
+        (_DEADLINES, SIMULATION),
     ),
     Mutant(
         "a claim never grows old",
@@ -271,7 +272,7 @@ MUTANTS: Final = (
         _DELIVER,
         "min(settings.claim_seconds, (send_by - work.now) / 1000)",
         "(send_by - work.now) / 1000",
-        (_LANE_TESTS, SIMULATION),
+        (_DEADLINES, SIMULATION),
     ),
     Mutant(
         "a retry is due after send_by",

@@ -29,14 +29,14 @@ class Suppressing:
     """suppress on its only partition, with a clock that the test sets."""
 
     def __init__(self, directory: Path) -> None:
-        self.log, self.now = MemoryLog(), START
+        self.log, self.now, self.policy = MemoryLog(), START, POLICY
         self.table = new_table(unstarted_app(directory, 1), SlotsTable, "slots")
         self.stage = StagePartition(
             self.log,
             (TOPICS.notifications, TOPICS.due, TOPICS.verdicts),
             0,
             self.table,
-            lambda: SuppressDecider(0, 1, self.table, TOPICS, lambda slot: POLICY, CODEC),
+            lambda: SuppressDecider(0, 1, self.table, TOPICS, lambda slot: self.policy, CODEC),
             lambda: self.now,
         )
 
@@ -170,3 +170,13 @@ def test_a_late_verdict_on_an_earlier_holder_says_nothing_of_the_next_one(
     assert suppressing.event("u", "c") == "SUPPRESSED"
     suppressing.now = START + 2_270
     assert suppressing.event("u", "d") == "ADMITTED"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_slot_has_as_many_places_as_its_type_says(suppressing: Suppressing, limit: int) -> None:
+    """So many are admitted, and the next one is not, also by another owner."""
+    suppressing.policy = POLICY._replace(limit=limit)
+    assert [suppressing.event("u", f"n{number}") for number in range(limit)] == ["ADMITTED"] * limit
+    assert suppressing.event("u", "beyond") == "SUPPRESSED"
+    suppressing.stage.take_over(disk_lost=True)
+    assert suppressing.event("u", "later") == "SUPPRESSED"
