@@ -53,17 +53,19 @@ def of_stretch(deciders: Mapping[int, ScheduleDecider], stretch: Stretch) -> dic
     """Return what is due within a stretch of time, in due order, over the partitions that this worker has."""
     found: list[dict[str, Any]] = []
     complete_until: int | None = None
+    # Without a type each row counts, and one more than are shown tells that there are more.
+    rows_max = min(ROWS_SCANNED_MAX, stretch.limit + 1) if stretch.type is None else ROWS_SCANNED_MAX
     for decider in deciders.values():
         for queue, prefix in ((decider.deferrals, DEFERRALS), (decider.retries, RETRIES)):
             # From the front on, where that is later: what lies before it are tombstones.
             start = max(queue.front, prefix + stretch.since.to_bytes(8, "big"))
             end = prefix + min(stretch.until, INSTANT_MAX).to_bytes(8, "big")
-            rows = decider.table.scan(decider.partition, start, end, ROWS_SCANNED_MAX)
+            rows = decider.table.scan(decider.partition, start, end, rows_max)
             for key, _ in rows:
                 pending = read_pending(key)
                 if stretch.type is None or pending.slot.rpartition(b":")[2] == stretch.type.encode():
                     found.append(shown(KINDS[prefix], pending))
-            if len(rows) == ROWS_SCANNED_MAX:
+            if len(rows) == rows_max:
                 last = read_pending(rows[-1][0]).due_at
                 complete_until = last if complete_until is None else min(complete_until, last)
     return cut(found, complete_until, stretch.limit, sorted(deciders))

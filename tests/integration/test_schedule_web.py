@@ -111,6 +111,8 @@ def test_both_workers_show_the_same(two: Two) -> None:
     part = call("GET", f"{urls[0]}/schedule?{stretch}&limit=2").json()
     assert [each["user_id"] for each in part["notifications"]] == USERS[2:4]
     assert part["complete_until"] == due[USERS[4]]
+    every = f"{urls[0]}/schedule?from={due[USERS[2]]}&to={due[USERS[7]]}&limit=3"
+    assert [each["user_id"] for each in call("GET", every).json()["notifications"]] == USERS[2:5]
     assert call("GET", f"{urls[0]}/schedule?type=no_such&from={due[USERS[0]]}").json()["notifications"] == []
 
 
