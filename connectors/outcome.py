@@ -83,10 +83,15 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may have been sent: written without an answer, or an answer that does not prove refusal."""
+    """It may have been sent: written without an answer, or an answer that does not prove refusal.
+
+    `retry_after_seconds`: a type that has it sent again does so not sooner than this, where the provider said so or its
+    documentation does.
+    """
 
     reason: str
     status: int | None = None
+    retry_after_seconds: float | None = None
 
 
 Outcome = Accepted | NotSent | Unknown

@@ -41,7 +41,7 @@ def _open(settings: Settings) -> dict[ProviderName, Connector]:
     if apns.key_file is not None and apns.key_id and apns.team_id and apns.topic:
         connectors[ProviderName.APNS] = ApnsConnector(
             ApnsConfig(
-                base_url=apns.base_url,
+                base_url=apns.url,
                 key_file=str(apns.key_file),
                 key_id=apns.key_id,
                 team_id=apns.team_id,
@@ -60,6 +60,7 @@ def _open(settings: Settings) -> dict[ProviderName, Connector]:
                 ca_file=ca_file,
                 connections=fcm.connections,
                 request_timeout_seconds=fcm.request_timeout_seconds,
+                validate_only=fcm.validate_only,
             )
         )
     if webpush.vapid_key_file is not None and webpush.subject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, model_validator
@@ -25,6 +25,9 @@ def _contact(subject: str) -> str:
     return subject
 
 
+# Apple, "Sending notification requests to APNs".
+_APNS_URLS = {"production": "https://api.push.apple.com", "sandbox": "https://api.sandbox.push.apple.com"}
+
 HttpsUrl = Annotated[str, AfterValidator(_https)]
 
 
@@ -40,7 +43,10 @@ class _Provider(BaseModel):
 class ApnsSettings(_Provider):
     """Apple Push Notification service, with a provider token (a .p8 key)."""
 
-    base_url: HttpsUrl = Field("https://api.push.apple.com", description="Its base URL.")
+    environment: Literal["production", "sandbox"] = Field(
+        "production", description="Which of Apple's two services: `sandbox` is for builds signed for development."
+    )
+    base_url: HttpsUrl | None = Field(None, description="Its base URL; unset: that of the environment.")
     key_file: FilePath | None = Field(None, description="The .p8 file of the signing key. Unset: APNs is off.")
     key_id: str | None = Field(None, description="The 10-character id of that key.")
     team_id: str | None = Field(None, description="The 10-character id of the developer team.")
@@ -49,6 +55,11 @@ class ApnsSettings(_Provider):
     @property
     def enabled(self) -> bool:
         return self.key_file is not None
+
+    @property
+    def url(self) -> str:
+        """Where pushes go."""
+        return self.base_url or _APNS_URLS[self.environment]
 
     @model_validator(mode="after")
     def _complete(self) -> ApnsSettings:
@@ -67,6 +78,10 @@ class FcmSettings(_Provider):
     )
     service_account_file: FilePath | None = Field(
         None, description="The JSON file of the service account. Unset: FCM is off."
+    )
+    validate_only: bool = Field(
+        False,
+        description="A dry run: FCM checks every message and delivers none, and what it takes counts as ACCEPTED.",
     )
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.apns.credentials import ProviderTokens
-from connectors.apns.request import build_request, staying_fields
+from connectors.apns.request import build_request, is_background, staying_fields
 from connectors.apns.response import EXPIRED_PROVIDER_TOKEN, outcome_of_answer
 from connectors.credentials import CredentialsError, load_p256_key
 from connectors.http2 import Failure, Http2Client, Http2Config
@@ -68,7 +68,7 @@ class ApnsConnector:
         renewed = False
         while True:
             authorization = self._tokens.authorization()
-            staying = staying_fields(authorization, self._config.topic, push.urgent)
+            staying = staying_fields(authorization, self._config.topic, push.urgent, is_background(push))
             left_seconds = max(0.0, give_up_at - time.monotonic())
             result = await self._http.request(
                 request.path, staying, request.fields, request.body, left_seconds, may_start

@@ -25,14 +25,22 @@ class ApnsRequest:
     body: bytes
 
 
-def staying_fields(authorization: str, topic: str, urgent: bool) -> Fields:
-    """Headers that are the same for many pushes. Priority 10: at once; 5: when it suits the device's power."""
+def staying_fields(authorization: str, topic: str, urgent: bool, background: bool = False) -> Fields:
+    """Headers that are the same for many pushes. Priority 10: at once; 5: when it suits the device's power.
+
+    Apple: a background push must have priority 5, 10 is an error.
+    """
     return (
         ("authorization", authorization),
         ("apns-topic", topic),
-        ("apns-push-type", "alert"),
-        ("apns-priority", "10" if urgent else "5"),
+        ("apns-push-type", "background" if background else "alert"),
+        ("apns-priority", "10" if urgent and not background else "5"),
     )
+
+
+def is_background(push: Push) -> bool:
+    """Whether it shows nothing: without title and body it only wakes the app, with its data."""
+    return not push.title and not push.body
 
 
 def build_request(push: Push, now: float) -> ApnsRequest | NotSent:
@@ -51,8 +59,12 @@ def build_request(push: Push, now: float) -> ApnsRequest | NotSent:
 
 def payload(push: Push) -> bytes:
     """The JSON that the device gets; `aps`, `notification_id` and `type` cannot be overridden by data."""
-    aps: dict[str, object] = {"alert": {"title": push.title, "body": push.body}, "thread-id": push.type}
-    if push.urgent:
-        aps["sound"] = "default"
+    aps: dict[str, object]
+    if is_background(push):
+        aps = {"content-available": 1}  # Apple: without alert, badge and sound
+    else:
+        aps = {"alert": {"title": push.title, "body": push.body}, "thread-id": push.type}
+        if push.urgent:
+            aps["sound"] = "default"
     document = {**push.data, "aps": aps, "notification_id": push.notification_id, "type": push.type}
     return _to_json(document).encode("utf-8", "replace")

@@ -14,6 +14,10 @@ from connectors.http2 import Answer
 from connectors.http2.outcomes import retry_after_seconds
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
+# "You can retry ... with a delay"; for 5xx Apple advises to begin the waits with 15 minutes.
+SERVER_ERROR_WAIT_SECONDS = 900.0
+# "Retry with a delay" after TooManyRequests, without a figure: a minute, as for the other 429.
+THROTTLED_WAIT_SECONDS = 60.0
 EXPIRED_PROVIDER_TOKEN = "ExpiredProviderToken"
 
 
@@ -62,9 +66,11 @@ REFUSALS = {
     "PayloadTooLarge": Refusal(413),
     # "Update the authentication token no more than once every 20 minutes": the one that we have may serve meanwhile,
     # and one minute is the shortest wait that is no hammering.
-    "TooManyProviderTokenUpdates": Refusal(429, retry=True, retry_after_seconds=60.0, provider_wide=True),
+    "TooManyProviderTokenUpdates": Refusal(
+        429, retry=True, retry_after_seconds=THROTTLED_WAIT_SECONDS, provider_wide=True
+    ),
     # "Too many requests were made consecutively to the same device token."
-    "TooManyRequests": Refusal(429, retry=True),
+    "TooManyRequests": Refusal(429, retry=True, retry_after_seconds=THROTTLED_WAIT_SECONDS),
 }
 
 
@@ -76,8 +82,9 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     reason = said.get("reason")
     if not isinstance(reason, str) or not reason:
         reason = f"http_{answer.status}"
+    wait_seconds = retry_after_seconds(answer.headers, now)
     if answer.status >= 500:
-        return Unknown(reason, answer.status)
+        return Unknown(reason, answer.status, SERVER_ERROR_WAIT_SECONDS if wait_seconds is None else wait_seconds)
     # A reason that Apple adds later is judged by its status.
     refusal = REFUSALS.get(reason) or Refusal(answer.status, retry=answer.status == 429, gone=answer.status == 410)
     gone_at_ms = None
@@ -85,7 +92,6 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
         # Only a 410 carries it: when APNs first knew that the token was no longer good for the topic.
         timestamp = said.get("timestamp")
         gone_at_ms = timestamp if isinstance(timestamp, int) and timestamp > 0 else int(now * 1000)
-    wait_seconds = retry_after_seconds(answer.headers, now)
     return NotSent(
         reason,
         retry=refusal.retry,

@@ -20,7 +20,8 @@ from connectors.outcome import NotSent, Outcome, ProviderName, Push
 @dataclass(frozen=True, slots=True)
 class FcmConfig:
     """`token_url`: in place of the one in the file. `request_timeout_seconds`: for a whole `send`, with waiting for an
-    access token. `streams_max`: for each connection; the server's own lower limit is honoured."""
+    access token. `streams_max`: for each connection; the server's own lower limit is honoured. `validate_only`: a dry
+    run, FCM checks every message and delivers none."""
 
     base_url: str
     service_account_file: str
@@ -30,6 +31,7 @@ class FcmConfig:
     streams_max: int = 500
     request_timeout_seconds: float = 10.0
     connect_timeout_seconds: float = 5.0
+    validate_only: bool = False
 
 
 class FcmConnector:
@@ -61,7 +63,7 @@ class FcmConnector:
 
     async def send(self, push: Push, may_start: Callable[[], bool]) -> Outcome:
         """One push; a refused access token is renewed and the push asked again once, inside the same limit."""
-        request = build_request(push, self._clock())
+        request = build_request(push, self._clock(), validate_only=self._config.validate_only)
         if isinstance(request, NotSent):
             return request
         give_up_at = time.monotonic() + self._config.request_timeout_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from connectors.http2 import Fields
@@ -12,6 +13,9 @@ from connectors.outcome import NotSent, Push
 PAYLOAD_BYTES_MAX = 4_096
 # FCM names no limit; its tokens have 140 to 300 characters today.
 _TOKEN_CHARACTERS_MAX = 4_096
+# Firebase Installations: 17 bytes that begin with the bits 0111, of whose base64url form the first 22 characters are
+# kept. A registration token is far longer, so nobody has to say which of the two an address is.
+_INSTALLATION_ID = re.compile(r"[c-f][A-Za-z0-9_-]{21}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,11 @@ def staying_fields(authorization: str) -> Fields:
     return (("authorization", authorization), ("content-type", "application/json"))
 
 
-def build_request(push: Push, now: float) -> FcmRequest | NotSent:
-    """The request for one push at `now` (epoch seconds), or why there can be none."""
+def build_request(push: Push, now: float, *, validate_only: bool = False) -> FcmRequest | NotSent:
+    """The request for one push at `now` (epoch seconds), or why there can be none.
+
+    `validate_only`: FCM checks it, and delivers nothing.
+    """
     token = push.device.address
     if not 0 < len(token) <= _TOKEN_CHARACTERS_MAX:
         return NotSent("invalid_address", retry=False, gone_at_ms=int(now * 1000))
@@ -41,41 +48,41 @@ def build_request(push: Push, now: float) -> FcmRequest | NotSent:
     size = sum(len(text.encode("utf-8", "replace")) for pair in (*data.items(), shown) for text in pair)
     if size > PAYLOAD_BYTES_MAX:
         return NotSent("payload_too_large", retry=False)
-    return FcmRequest(
-        json.dumps(_document(push, data, now), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    )
+    document: dict[str, object] = {"message": _message(push, data, now)}
+    if validate_only:
+        document["validate_only"] = True
+    return FcmRequest(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
-def _document(push: Push, data: dict[str, str], now: float) -> dict[str, object]:
+def _message(push: Push, data: dict[str, str], now: float) -> dict[str, object]:
     """The collapse key replaces what still waits at FCM, the tag what is already on the screen.
 
     FCM keeps at most four collapse keys for a device that is off; beyond it drops some, so the tag is set as well.
     """
     expiration = str(int(now) + push.ttl_seconds) if push.ttl_seconds > 0 else "0"
-    return {
-        "message": {
-            "token": push.device.address,
-            "notification": {"title": push.title, "body": push.body},
-            "data": data,
-            "android": {
-                "ttl": f"{max(0, push.ttl_seconds)}s",
-                "collapse_key": push.collapse_id,
-                "priority": "HIGH" if push.urgent else "NORMAL",
-                "notification": {"tag": push.collapse_id},
-            },
-            "apns": {
-                "headers": {
-                    "apns-collapse-id": push.collapse_id,
-                    "apns-expiration": expiration,
-                    "apns-priority": "10" if push.urgent else "5",
-                }
-            },
-            "webpush": {
-                "headers": {
-                    "TTL": str(max(0, push.ttl_seconds)),
-                    "Topic": push.collapse_id,
-                    "Urgency": "high" if push.urgent else "normal",
-                }
-            },
-        }
+    address = push.device.address
+    ttl_seconds = max(0, push.ttl_seconds)
+    android: dict[str, object] = {
+        "ttl": f"{ttl_seconds}s",
+        "collapse_key": push.collapse_id,
+        "priority": "HIGH" if push.urgent else "NORMAL",
     }
+    apns_headers = {"apns-collapse-id": push.collapse_id, "apns-expiration": expiration}
+    webpush_headers = {"TTL": str(ttl_seconds), "Topic": push.collapse_id}
+    webpush_headers["Urgency"] = "high" if push.urgent else "normal"
+    message: dict[str, object] = {
+        # `token` takes both today, and is deprecated: discovery document of the API, revision 20261023.
+        "fid" if _INSTALLATION_ID.fullmatch(address) else "token": address,
+        "data": data,
+        "android": android,
+        "webpush": {"headers": webpush_headers},
+    }
+    if push.title or push.body:
+        message["notification"] = {"title": push.title, "body": push.body}
+        android["notification"] = {"tag": push.collapse_id}
+        apns_headers["apns-priority"] = "10" if push.urgent else "5"
+        message["apns"] = {"headers": apns_headers}
+    else:  # nothing to show: only data, which for APNs is a background push, and that has priority 5
+        apns_headers |= {"apns-push-type": "background", "apns-priority": "5"}
+        message["apns"] = {"headers": apns_headers, "payload": {"aps": {"content-available": 1}}}
+    return message

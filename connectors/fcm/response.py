@@ -1,7 +1,8 @@
 """Answer → outcome, by Firebase's "ErrorCode" and Google Cloud's error model (google.rpc.Status). Pure.
 
 FCM has answered 503 for pushes that it delivered, and its messages have no idempotency key: every 5xx is `Unknown`,
-UNAVAILABLE and INTERNAL included, whatever Firebase says of retrying them (not before 10 seconds).
+UNAVAILABLE and INTERNAL included, whatever Firebase says of retrying them. It says when: not before 10 seconds, nor
+before what a Retry-After header says.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from connectors.http2 import Answer
 from connectors.http2.outcomes import retry_after_seconds
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
+# Firebase, "Handling retries": the shortest wait after an error of the server.
+SERVER_ERROR_WAIT_SECONDS_MIN = 10.0
 UNAUTHENTICATED = "UNAUTHENTICATED"
+_TARGETS = frozenset(("message.token", "message.fid"))
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
@@ -60,15 +64,15 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     error = said.get("error")
     error = error if isinstance(error, dict) else {}
     code = _error_code(error) or f"http_{answer.status}"
+    wait_seconds = retry_after_seconds(answer.headers, now)
     if answer.status >= 500:
-        return Unknown(code, answer.status)
+        return Unknown(code, answer.status, max(SERVER_ERROR_WAIT_SECONDS_MIN, wait_seconds or 0.0))
     refusal = REFUSALS.get(code) or Refusal(retry=answer.status in (401, 429), provider_wide=answer.status == 401)
     if code == "INVALID_ARGUMENT" and _names_the_token(error):
         refusal = Refusal(gone=True)
     if code == "QUOTA_EXCEEDED" and "device" in str(error.get("message", "")).lower():
         # The same code for too many messages to one device ("Device Message Rate Exceeded").
         refusal = Refusal(retry=True, retry_after_seconds=60.0)
-    wait_seconds = retry_after_seconds(answer.headers, now)
     return NotSent(
         code,
         retry=refusal.retry,
@@ -90,7 +94,7 @@ def _error_code(error: dict[str, Any]) -> str:
 
 
 def _names_the_token(error: dict[str, Any]) -> bool:
-    """Whether an INVALID_ARGUMENT is about the registration token, not about what we say with it.
+    """Whether an INVALID_ARGUMENT is about the address, not about what we say with it.
 
     A violation names its field; Google's own example of an invalid token has no violation, only this message: "The
     registration token is not a valid FCM registration token".
@@ -102,8 +106,9 @@ def _names_the_token(error: dict[str, Any]) -> bool:
         if isinstance(violation, dict)
     ]
     if fields:
-        return "message.token" in fields
-    return "registration token" in str(error.get("message", "")).lower()
+        return not _TARGETS.isdisjoint(map(str, fields))
+    said = str(error.get("message", "")).lower()
+    return "registration token" in said or "installation id" in said
 
 
 def _details(error: dict[str, Any], kind: str) -> list[dict[str, Any]]:

@@ -40,6 +40,8 @@ TTL_SECONDS_DEFAULT = TTL_SECONDS_MAX
 _SEND_PATH = re.compile(r"/v1/projects/([^/]+)/messages:send")
 _RESERVED_KEYS = {"from", "message_type", "gcm", "google"}
 _RESERVED_PREFIXES = ("google.", "gcm.")
+# Firebase Installations: 17 bytes that begin with 0111, in base64url without its last character.
+_INSTALLATION_ID = re.compile(r"[c-f][A-Za-z0-9_-]{21}")
 _TOKEN = re.compile(r"[A-Za-z0-9_:-]{32,4096}")
 
 
@@ -102,6 +104,12 @@ class FcmSimulator(ProviderSimulator):
         token = f"{secrets.token_urlsafe(16)}:APA91b{secrets.token_urlsafe(99)}"
         self._devices[token] = _Device(self.project_id if sender is None else sender)
         return token
+
+    def new_installation(self) -> str:
+        """Register an app instance as newer SDKs do: its Firebase Installation ID."""
+        installation_id = secrets.choice("cdef") + secrets.token_urlsafe(17)[1:22]
+        self._devices[installation_id] = _Device(self.project_id)
+        return installation_id
 
     def unregister(self, address: str, at_ms: int | None = None) -> None:
         """The app was removed at `at_ms` (now). Raises KeyError for a token that was never given out."""
@@ -196,20 +204,22 @@ class FcmSimulator(ProviderSimulator):
         return normal["message"], normal.get("validate_only", False)
 
     def _target(self, message: dict[str, Any]) -> str:
-        targets = [name for name in ("token", "topic", "condition") if message.get(name)]
+        targets = [name for name in ("fid", "token", "topic", "condition") if message.get(name)]
         if not targets:
             raise invalid_argument("message", "Recipient of the message is not set.")
         if len(targets) > 1:
             raise invalid_json([(f"message.{targets[1]}", "oneof field 'target' is already set.")])
-        if targets[0] != "token":
-            raise invalid_argument(f"message.{targets[0]}", "The simulator knows registration tokens only")
-        token: str = message["token"]
-        return token
+        if targets[0] not in ("fid", "token"):
+            raise invalid_argument(f"message.{targets[0]}", "The simulator knows single devices only")
+        address: str = message[targets[0]]
+        if targets[0] == "fid" and not _INSTALLATION_ID.fullmatch(address):
+            raise invalid_argument("message.fid", "Invalid Firebase Installation ID")
+        return address
 
     def _check_device(self, address: str) -> None:
         device = self._devices.get(address)
         if device is None:
-            if _TOKEN.fullmatch(address) and ":" in address:
+            if (_TOKEN.fullmatch(address) and ":" in address) or _INSTALLATION_ID.fullmatch(address):
                 # The form is right: FCM says of such a token that it is not (or no more) registered.
                 raise _unregistered()
             raise fcm_error(

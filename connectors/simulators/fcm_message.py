@@ -90,6 +90,7 @@ _MESSAGE: Format = {
         "live_activity_token": STRING,
     },
     "fcm_options": _ANALYTICS,
+    "fid": STRING,
     "token": STRING,
     "topic": STRING,
     "condition": STRING,

@@ -42,7 +42,7 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     if 200 <= answer.status < 300:
         return Accepted(answer.status, answer.headers.get("location", ""))
     if answer.status >= 500:
-        return Unknown(f"http_{answer.status}", answer.status)
+        return Unknown(f"http_{answer.status}", answer.status, retry_after_seconds(answer.headers, now))
     refusal = REFUSALS.get(answer.status) or Refusal(f"http_{answer.status}")
     return NotSent(
         refusal.reason,

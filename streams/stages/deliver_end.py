@@ -11,7 +11,7 @@ from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_step import DeliverStep
 
 REASON_BYTES_MAX = 200  # the words that providers document have at most 40
-RESEND_AFTER_MS = 10_000  # FCM asks for at least this after INTERNAL; the others name no shorter time
+RESEND_AFTER_MS = 10_000  # where the outcome names no longer wait
 
 
 def note_unsent(work: DeliverStep, entry: Entry, claim: Claim) -> None:
@@ -44,7 +44,8 @@ def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outco
         # It may still be on its way when the time-out strikes.
         reason, at = outcome.reason, at + work.settings.grace_ms
         if entry.policy.resend_unknown:
-            _again(entry, device.device_id, RESEND_AFTER_MS)
+            asked_ms = int((outcome.retry_after_seconds or 0.0) * 1000)
+            _again(entry, device.device_id, max(RESEND_AFTER_MS, asked_ms))
     claim_reason = readable(reason)
     work.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, claim_reason))  # type: ignore[arg-type] # one of the three above
 

@@ -186,6 +186,36 @@ def test_a_push_arrives_with_all_that_identifies_it(run: Run) -> None:
     run(scenario)
 
 
+def test_a_push_with_nothing_to_show_is_taken(run: Run) -> None:
+    """Without title and body it is a request that the provider accepts, with the data that the app needs."""
+
+    async def scenario(world: World) -> None:
+        push = world.push(title="", body="")
+        assert isinstance(await world.send(push), Accepted)
+        (entry,) = world.simulators.log.entries
+        assert (entry.notification_id, entry.type) == (push.notification_id, push.type)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("run", [ProviderName.FCM], indirect=True)
+def test_a_dry_run_of_fcm_checks_and_delivers_nothing(run: Run) -> None:
+    """With `validate_only` a right message is accepted, a wrong one refused, and none is on record."""
+
+    async def scenario(world: World) -> None:
+        assert isinstance(world.connector, FcmConnector)
+        world.connector._config = replace(world.connector._config, validate_only=True)
+        assert isinstance(await world.send(), Accepted)
+        refused = await world.send(world.push(data={"google.reserved": "v"}))
+        assert isinstance(refused, NotSent)
+        assert refused.reason == "INVALID_ARGUMENT"
+        installation = Device("d", ProviderName.FCM, world.simulators.fcm.new_installation())
+        assert isinstance(await world.send(world.push(device=installation)), Accepted)
+        assert world.simulators.log.entries == []
+
+    run(scenario)
+
+
 # Fault → what the outcome must be, and how often the push is on record.
 FAULTS = [
     (Fault.SLOW, Accepted, 1),

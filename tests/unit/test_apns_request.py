@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.apns.request import PAYLOAD_BYTES_MAX, ApnsRequest, build_request, payload, staying_fields
+from connectors.apns.request import (
+    PAYLOAD_BYTES_MAX,
+    ApnsRequest,
+    build_request,
+    is_background,
+    payload,
+    staying_fields,
+)
 from connectors.outcome import Device, NotSent, ProviderName, Push
 
 NOW = 1_700_000_000.5
@@ -73,3 +80,13 @@ def test_an_address_that_is_no_token_is_not_asked_about(address: str) -> None:
 def test_a_lone_surrogate_does_not_raise() -> None:
     """Text that UTF-8 cannot carry is replaced, not raised."""
     assert b"?" in payload(replace(PUSH, title="\ud800"))
+
+
+def test_a_push_with_nothing_to_show_is_a_background_push() -> None:
+    """Without title and body it has Apple's type and priority for that, however urgent, and only content-available."""
+    background = replace(PUSH, title="", body="", urgent=True)
+    assert is_background(background)
+    assert not is_background(replace(PUSH, title=""))
+    headers = dict(staying_fields("bearer t", "com.example", urgent=True, background=True))
+    assert (headers["apns-push-type"], headers["apns-priority"]) == ("background", "5")
+    assert json.loads(payload(background))["aps"] == {"content-available": 1}

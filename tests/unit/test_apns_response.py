@@ -66,7 +66,7 @@ def test_too_many_requests_concern_the_device_and_too_many_tokens_concern_all() 
 @pytest.mark.parametrize(("status", "reason"), [(500, "InternalServerError"), (503, "Shutdown"), (503, "New")])
 def test_a_5xx_proves_nothing(status: int, reason: str) -> None:
     """Whatever reason Apple gives with a 5xx, the push may have been sent."""
-    assert outcome_of_answer(answer(status, reason=reason), NOW) == Unknown(reason, status)
+    assert outcome_of_answer(answer(status, reason=reason), NOW) == Unknown(reason, status, 900.0)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"reason": 5}', b"[" * 50_000])

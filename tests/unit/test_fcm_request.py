@@ -58,3 +58,37 @@ def test_an_empty_address_is_not_asked_about() -> None:
     """Without a token there is no request, and the address is gone."""
     outcome = build_request(replace(PUSH, device=replace(PUSH.device, address="")), NOW)
     assert outcome == NotSent("invalid_address", retry=False, gone_at_ms=1_700_000_000_500)
+
+
+def test_an_installation_id_is_told_from_a_registration_token() -> None:
+    """22 characters that begin as a Firebase Installation ID go into `fid`; all else goes into `token`."""
+    for address, field in {
+        "cQw4w9WgXcQ-_aaaaaaaa1": "fid",
+        "aQw4w9WgXcQ-_aaaaaaaa1": "token",
+        "cQw4w9WgXcQ-_aaaaaaaa12": "token",
+        "cQw4w9WgXcQ-_aaaaaaaa1:APA91b" + "x" * 120: "token",
+    }.items():
+        request = build_request(replace(PUSH, device=replace(PUSH.device, address=address)), NOW)
+        assert isinstance(request, FcmRequest)
+        message = json.loads(request.body)["message"]
+        assert {name: message[name] for name in ("fid", "token") if name in message} == {field: address}
+
+
+def test_a_push_with_nothing_to_show_is_data_alone() -> None:
+    """Without title and body there is no notification, and APNs is told that it is a background push."""
+    request = build_request(replace(PUSH, title="", body=""), NOW)
+    assert isinstance(request, FcmRequest)
+    message = json.loads(request.body)["message"]
+    assert "notification" not in message
+    assert "notification" not in message["android"]
+    assert message["apns"]["headers"]["apns-push-type"] == "background"
+    assert message["apns"]["headers"]["apns-priority"] == "5"
+    assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
+
+
+def test_a_dry_run_is_said_in_the_request() -> None:
+    """`validate_only` stands beside the message, and only where it is asked for."""
+    for validate_only in (True, False):
+        request = build_request(PUSH, NOW, validate_only=validate_only)
+        assert isinstance(request, FcmRequest)
+        assert json.loads(request.body).get("validate_only", False) is validate_only

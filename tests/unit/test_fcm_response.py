@@ -88,8 +88,20 @@ def test_a_200_is_accepted_with_the_name_of_the_message() -> None:
             outcome(403, "PERMISSION_DENIED"),
             NotSent("PERMISSION_DENIED", retry=True, status=403, provider_wide=True),
         ),
-        (outcome(503, "UNAVAILABLE", "UNAVAILABLE"), Unknown("UNAVAILABLE", 503)),
-        (outcome(500, "INTERNAL", "INTERNAL"), Unknown("INTERNAL", 500)),
+        (outcome(503, "UNAVAILABLE", "UNAVAILABLE"), Unknown("UNAVAILABLE", 503, 10.0)),
+        (
+            outcome(503, "UNAVAILABLE", "UNAVAILABLE", headers={"retry-after": "120"}),
+            Unknown("UNAVAILABLE", 503, 120.0),
+        ),
+        (
+            outcome(500, "INTERNAL", "INTERNAL", headers={"retry-after": "1"}),
+            Unknown("INTERNAL", 500, 10.0),
+        ),
+        (
+            outcome(400, "INVALID_ARGUMENT", "", "Invalid Firebase Installation ID", "message.fid"),
+            NotSent("INVALID_ARGUMENT", retry=False, status=400, gone_at_ms=NOW_MS),
+        ),
+        (outcome(500, "INTERNAL", "INTERNAL"), Unknown("INTERNAL", 500, 10.0)),
         (outcome(418, "NEW_STATUS", "NEW_CODE"), NotSent("NEW_CODE", retry=False, status=418)),
     ],
 )
@@ -101,5 +113,5 @@ def test_each_error_of_fcm_becomes_its_outcome(given: Outcome, expected: Outcome
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": 7}', b'{"error": {"details": 7, "status": 7}}'])
 def test_an_answer_that_is_not_googles_is_judged_by_its_status(body: bytes) -> None:
     """A proxy's 502 is unknown, its 400 a refusal."""
-    assert outcome_of_answer(Answer(502, {}, body), NOW) == Unknown("http_502", 502)
+    assert outcome_of_answer(Answer(502, {}, body), NOW) == Unknown("http_502", 502, 10.0)
     assert outcome_of_answer(Answer(400, {}, body), NOW) == NotSent("http_400", retry=False, status=400)

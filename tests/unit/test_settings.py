@@ -120,3 +120,12 @@ def test_no_address_is_a_clear_error() -> None:
     """A worker without a bootstrap address says which setting it wants."""
     with pytest.raises(SettingsError, match=r"^RINGONCE_BOOTSTRAP: must be set"):
         kafka_client_options(load_settings())
+
+
+def test_the_environment_of_apns_chooses_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Production by default, Apple's sandbox where it is asked for, and a base URL of one's own before both."""
+    assert load_settings().apns.url == "https://api.push.apple.com"
+    monkeypatch.setenv("RINGONCE_APNS_ENVIRONMENT", "sandbox")
+    assert load_settings().apns.url == "https://api.sandbox.push.apple.com"
+    monkeypatch.setenv("RINGONCE_APNS_BASE_URL", "https://localhost:8443")
+    assert load_settings().apns.url == "https://localhost:8443"

@@ -254,3 +254,22 @@ def test_an_access_token_runs_out(bench: Bench) -> None:
     assert bench.send_one(call).status_code == 200
     bench.clock.now_ms += 1
     assert bench.send_one(call).status_code == 401
+
+
+def test_an_installation_id_is_taken_as_fid_only_in_its_form(bench: Bench) -> None:
+    """A known Firebase Installation ID is sent to, an unknown one is UNREGISTERED, and a token is not one."""
+    simulator = bench.sims.fcm
+
+    def send(**target: str) -> tuple[int, Any]:
+        message = {name: item for name, item in fcm_message("-").items() if name != "token"}
+        response = bench.send_one(bench.fcm_call().with_json({"message": {**message, **target}}))
+        return response.status_code, response.json()
+
+    known = simulator.new_installation()
+    assert send(fid=known)[0] == 200
+    assert send(token=known)[0] == 200
+    status, said = send(fid="c" * 22)
+    assert (status, said["error"]["details"][0]["errorCode"]) == (404, "UNREGISTERED")
+    status, said = send(fid=simulator.new_device())
+    assert (status, said["error"]["details"][1]["fieldViolations"][0]["field"]) == (400, "message.fid")
+    assert send(fid=known, token=known)[0] == 400

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.credentials import base64url
-from connectors.http2.connection import ConnectError
+from connectors.http2.connection import ConnectError, Connection, connect, tls_context
 from connectors.outcome import Device, NotSent, ProviderName, Push
 from connectors.webpush.client import resolve_public
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, public_bytes
@@ -139,3 +139,35 @@ def test_a_name_for_this_machine_does_not_resolve(host: str) -> None:
     """Whatever way the loopback is written, it is judged by the address that it resolves to."""
     with pytest.raises((ConnectError, OSError)):
         asyncio.run(resolve_public(host, 443))
+
+
+def test_a_name_is_resolved_once_and_connected_to_where_it_was_checked() -> None:
+    """DNS that answers public first and private afterwards does not get us to the private address."""
+    answers = [["93.184.215.14", "10.0.0.1"], ["127.0.0.1"]]
+    asked: list[str] = []
+    connected: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+            asked.append(host)
+            return [(None, None, 0, "", (address, port)) for address in answers[len(asked) - 1]]
+
+        async def create_connection(_: object, host: str, port: int, **__: object) -> None:
+            connected.append(host)
+            raise ConnectionRefusedError(host)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "getaddrinfo", getaddrinfo)
+            patch.setattr(loop, "create_connection", create_connection)
+            for _ in answers:
+                with pytest.raises(ConnectError):
+                    await connect("push.example", 443, unused, tls_context(None), resolve_public, 5.0)
+
+    def unused() -> Connection:
+        raise AssertionError("no connection comes about")
+
+    asyncio.run(main())
+    assert asked == ["push.example", "push.example"]
+    assert connected == ["93.184.215.14"]

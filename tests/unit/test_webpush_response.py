@@ -36,7 +36,7 @@ NOW_MS = 1_700_000_000_000
         (Answer(307, {"location": "https://elsewhere"}, b""), NotSent("http_307", retry=False, status=307)),
         (Answer(418, {}, b""), NotSent("http_418", retry=False, status=418)),
         (Answer(500, {}, b""), Unknown("http_500", 500)),
-        (Answer(503, {"retry-after": "5"}, b""), Unknown("http_503", 503)),
+        (Answer(503, {"retry-after": "5"}, b""), Unknown("http_503", 503, 5.0)),
     ],
 )
 def test_each_answer_becomes_its_outcome(answer: Answer, expected: Outcome) -> None:
