@@ -230,6 +230,16 @@ class DeadLetter(TypedDict):
     history: NotRequired[list[str]]
 
 
+class Replay(TypedDict):
+    """A dead letter that was replayed, on `replays`."""
+
+    partition: int
+    offset: int
+    at: int
+    requested_by: str
+    notification_id: NotRequired[str | None]
+
+
 class Device(TypedDict):
     """One address that a provider can reach."""
 

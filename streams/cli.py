@@ -7,13 +7,13 @@ import sys
 import typer
 
 from connectors.embedded_kafka import EmbeddedKafkaError
-from streams.commands import audit, broker, demo, publish, schedule, topics, version, worker
+from streams.commands import audit, broker, dead_letters, demo, publish, schedule, topics, version, worker
 from streams.commands.terminal import err
 from streams.kafka_ready import KafkaUnreachableError
 from streams.settings import SettingsError
 from streams.types_file import TypesFileError
 
-COMMANDS = (demo, worker, topics, publish, schedule, audit, broker, version)
+COMMANDS = (demo, worker, topics, publish, schedule, dead_letters, audit, broker, version)
 
 app = typer.Typer(
     name="ringonce",

@@ -75,6 +75,7 @@ STREAMS: Final = (
     TopicSpec("outbox", "Admitted notifications, from suppress and schedule to deliver; key user_id."),
     TopicSpec("statuses", "Every change of state, for anyone; key user_id:type."),
     TopicSpec("dead-letters", "Records that could not be worked on, with the reason.", retention_ms=30 * DAY_MS),
+    TopicSpec("replays", "Which dead letters were replayed, in their partitions.", retention_ms=30 * DAY_MS),
     _compacted("devices", "The devices of each user; key user_id."),
     _compacted("profiles", "The profile of each user; key user_id."),
     _compacted("preferences", "What each user wants to be told, and when; key user_id."),
@@ -104,6 +105,7 @@ class TopicNames:
     outbox: str
     statuses: str
     dead_letters: str
+    replays: str
     devices: str
     profiles: str
     preferences: str
