@@ -26,12 +26,14 @@ from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.lane.table import LaneTable
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
+from streams.publish.dead_letters import DeadLetters
 from streams.publish.intake import Intake
 from streams.publish.schedule_commands import ScheduleCommands
 from streams.settings import Settings, SettingsError
 from streams.topics import TopicNames, ensure_topics
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
+from streams.web.dead_letters_views import install_dead_letters_views
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
 from streams.web.schedule_views import install_schedule_views
@@ -106,6 +108,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     app.metrics.add(AuditCollector(audit))
     commands = ScheduleCommands(settings, codec)
     install_schedule_views(app, routing, commands)
+    install_dead_letters_views(app, DeadLetters(settings, codec))
     notifications = TopicNames.of(settings).notifications
     intake = Intake(settings, notifications)
     install_notifications_view(app, intake, codec, notifications)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import getpass
 import json
 from collections.abc import Awaitable, Callable
@@ -19,8 +18,9 @@ from streams.audit.reading import RecordUnreadableError
 from streams.codec import open_codec
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, out, quiet_clients, say
 from streams.kafka_ready import wait_for_kafka
-from streams.publish.dead_letters import DeadLetters, Letter, Wanted
+from streams.publish.dead_letters import DeadLetters, Wanted
 from streams.publish.instants import instant_ms
+from streams.publish.letter_document import PLACE, letter_document, read_place
 from streams.settings import Settings, load_settings
 from streams.topics import ensure_topics
 
@@ -34,7 +34,6 @@ Kind = Annotated[str | None, typer.Option("--type", help="Of this notification t
 Id = Annotated[str | None, typer.Option("--id", help="Of the notification with this id.")]
 Since = Annotated[str | None, typer.Option("--from", metavar="INSTANT", help="Given up from here, ISO 8601.")]
 Until = Annotated[str | None, typer.Option("--to", metavar="INSTANT", help="Given up before, ISO 8601.")]
-PLACE = "PARTITION@OFFSET"
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +55,7 @@ def list_(
     wanted = Wanted(code, type_, id_, _instant("--from", since), _instant("--to", until))
     letters = _run(lambda log: log.find(wanted, limit), wait_seconds)
     if as_json:
-        out.print_json(json.dumps({"dead_letters": [_document(letter, whole=False) for letter in letters]}))
+        out.print_json(json.dumps({"dead_letters": [letter_document(letter, whole=False) for letter in letters]}))
         return
     table = Table(box=None)
     for name in ("place", "given up", "by", "code", "type", "id", "reason"):
@@ -81,7 +80,7 @@ def show(
     letters = _run(lambda log: log.find(wanted, 1), wait_seconds)
     if not letters:
         fail(f"there is no dead letter at {place}")
-    out.print_json(json.dumps(_document(letters[0], whole=True)))
+    out.print_json(json.dumps(letter_document(letters[0], whole=True)))
 
 
 @dead_letters.command()
@@ -141,25 +140,11 @@ async def _ask(settings: Settings, ask: Callable[[DeadLetters], Awaitable[Result
     return await ask(DeadLetters(settings, open_codec(settings)))
 
 
-def _document(letter: Letter, *, whole: bool) -> dict[str, Any]:
-    record: dict[str, Any] = {"place": letter.place, "type": letter.type, **letter.record}
-    if not whole:
-        return {name: item for name, item in record.items() if name not in ("key", "value", "headers", "history")}
-    for name in ("key", "value"):
-        record[name] = _base64(record[name])
-    record["headers"] = [{"key": each["key"], "value": _base64(each["value"])} for each in record["headers"]]
-    return {**record, "notification": letter.notification}
-
-
-def _base64(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()
-
-
 def _place(text: str) -> tuple[int, int]:
-    partition, _, offset = text.rpartition("-")[2].partition("@")
-    if not (partition.isdecimal() and offset.isdecimal() and text.isascii() and len(text) <= 300):
-        fail(f"{text}: must be {PLACE}, such as 3@17", 2)
-    return int(partition), int(offset)
+    try:
+        return read_place(text)
+    except ValueError as error:
+        fail(str(error), 2)
 
 
 def _shown(at: int) -> str:

@@ -12,9 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
 from connectors.outcome import ProviderName
 from streams.policies.replaying import REPLAYS_MAX
 from streams.publish.dead_letters import DeadLetters, Letter, Replayed, Wanted
+from streams.web.dead_letters_views import dead_letters_routes
+from streams.web.problems import problems
+from streams.web.routing import SYSTEM_HEADER
 from tests.integration.straight_line import CODEC, TYPES, StraightLine, straight_line
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +146,42 @@ def test_the_command_lists_shows_and_replays(kafka: str, tmp_path: Path) -> None
                 1,
                 f"{letter.place}: not replayed: it was replayed before\n",
             )
+
+    asyncio.run(scenario())
+
+
+def test_the_views_list_show_and_replay(kafka: str, tmp_path: Path) -> None:
+    """The same over HTTP: 200 where it was done, 400 where it was asked wrongly, 404 and 409 where it cannot be."""
+
+    async def scenario() -> None:
+        async with straight_line(kafka, f"t{uuid.uuid4().hex[:10]}-", tmp_path) as line:
+            await line.event("ada", "later", notification_id="n-4")
+            await line.until_done()
+            letter = await the_letter(line)
+            application = web.Application(middlewares=[problems])
+            application.add_routes(dead_letters_routes(log_of(line), "ours"))
+            async with TestClient(TestServer(application)) as client:
+
+                async def ask(method: str, path: str, **options: Any) -> tuple[int, Any]:
+                    async with client.request(method, path, **options) as response:
+                        assert response.headers[SYSTEM_HEADER] == "ours"
+                        return response.status, await response.json(content_type=None)
+
+                status, said = await ask("GET", "/dead-letters?code=UNKNOWN_TYPE&type=later&limit=5")
+                assert (status, [each["place"] for each in said["dead_letters"]]) == (200, [letter.place])
+                assert (await ask("GET", "/dead-letters?code=REJECTED"))[1] == {"dead_letters": []}
+                status, said = await ask("GET", f"/dead-letters/{letter.place}")
+                assert (status, said["notification"]["notification_id"]) == (200, "n-4")
+                for path in ("/dead-letters?cod=X", "/dead-letters?limit=0", "/dead-letters/x", "/dead-letters?from=x"):
+                    assert (await ask("GET", path))[0] == 400
+                assert (await ask("GET", "/dead-letters/0@999"))[0] == 404
+                assert (await ask("POST", "/dead-letters/0@999/replay"))[0] == 404
+                assert (await ask("POST", "/dead-letters/replay"))[0] == 400
+                status, said = await ask("POST", "/dead-letters/replay?id=n-4", json={"requested_by": "a person"})
+                replayed = {"place": letter.place, "notification_id": "n-4", "refused": None}
+                assert (status, said) == (200, {"replays": [replayed]})
+                status, said = await ask("POST", f"/dead-letters/{letter.place}/replay", json={"force": True})
+                assert (status, said["detail"]) == (409, "it was replayed before")
 
     asyncio.run(scenario())
 
