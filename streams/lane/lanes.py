@@ -148,8 +148,8 @@ class Lanes:
     async def _watch(self, run: Coroutine[Any, Any, None]) -> None:
         try:
             await run
-        except asyncio.CancelledError:
-            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            raise  # told to end, or thrown away with its loop
         except BaseException as error:
             logger.error("%r", error)
             end = asyncio.ensure_future(self._on_failure(error))
