@@ -191,11 +191,12 @@ def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int
             continue
         by = row.by or ""
         # Quiet hours free a slot, and their notification may be admitted once more: the last time before it counts.
-        before = [hold for hold in holders[by] if hold.admitted.at <= row.at + rules.skew_ms] or holders[by]
+        before = [hold for hold in holders[by] if hold.admitted.at <= row.at + rules.skew_ms]
+        if not before and row.at - rules.window_ms - rules.hold_ms - settle_ms < since:
+            continue  # it may have been admitted before what was read, and once more after it
+        before = before or holders[by]
         wrong = ""
         if not before:
-            if row.at - rules.window_ms - rules.hold_ms - settle_ms < since:
-                continue  # it may have been admitted before what was read
             wrong = f"{by or 'nobody'} is named as the reason and was never admitted"
         else:
             holder, end = before[-1].admitted, before[-1].end

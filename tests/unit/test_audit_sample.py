@@ -112,6 +112,29 @@ def test_what_was_said_before_reading_began_is_not_missed() -> None:
     assert feed.broken() == []
 
 
+def test_a_holder_that_is_admitted_once_more_may_have_held_before_reading_began() -> None:
+    """Its first admission was not read: quiet hours freed its slot later, and it came again.
+
+    a admitted   (reading begins)   b suppressed by a    a deferred    a admitted again
+    """
+    feed = Feed()
+    for row in (
+        StatusRow("b", "SUPPRESSED", "held", T, T, (0, 2), 0, None, "a", T + 9_000, "s-0@1"),
+        StatusRow("a", "DEFERRED", "quiet hours", T + 1_000, T + 1_000, (0, 1), 0, None, None, T + 30_000, "s-0@2"),
+        StatusRow("a", "ADMITTED", "free", T + 30_000, T + 30_000, (0, 1), 0, None, None, T + 36_000, "s-0@3"),
+    ):
+        feed.sample.add(SLOT, row, T - 1)
+    assert feed.broken() == []
+
+
+def test_a_holder_that_is_admitted_only_later_is_no_reason() -> None:
+    """All of its slot was read, so nobody held it."""
+    feed = Feed()
+    feed.say("b", "SUPPRESSED", 0, by="a", until=T + 9_000, origin=2)
+    feed.sent("a", 30_000, 1)
+    assert feed.broken() == ["P3"]
+
+
 def test_an_end_that_does_not_come_is_shown_as_overdue() -> None:
     """It is counted from `send_by` on, with what a verdict may take; then its slot is forgotten with the window."""
     feed = Feed()
