@@ -12,7 +12,7 @@ from schemas.envelopes import (
 )
 from schemas.heads import RE_ENCODE, Head, read_head, read_heads
 from schemas.slots import SlotRow, read_slot, write_slot
-from schemas.statuses import StatusWriter
+from schemas.statuses import StatusWriter, StatusWriters
 from schemas.verdicts import write_verdict
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Head",
     "SlotRow",
     "StatusWriter",
+    "StatusWriters",
     "current_body",
     "notification_body",
     "read_due_head",

@@ -89,5 +89,19 @@ class StatusWriter:
         return middle
 
 
+class StatusWriters(dict[int, StatusWriter]):
+    """The writers of one step by partition of origin; each is made when it is first asked for."""
+
+    def __init__(self, stage: str, at: int, header: bytes = _HEADER) -> None:
+        super().__init__()
+        self._stage = stage
+        self._at = at
+        self._header = header
+
+    def __missing__(self, origin_partition: int) -> StatusWriter:
+        writer = self[origin_partition] = StatusWriter(self._stage, self._at, origin_partition, self._header)
+        return writer
+
+
 def _optional(text: bytes | None) -> bytes:
     return b"\x00" if text is None else b"\x02" + write_bytes(text)

@@ -52,6 +52,10 @@ class DeliverLane(Lane):
         self.topics = topics
         self.settings = settings
         self.codec = codec
+        self.headers = {
+            "Status": codec.header("Status", topics.statuses),
+            "Verdict": codec.header("Verdict", topics.verdicts),
+        }
         self._clock = PartitionClock(context.wall_ms)
         self._offsets = {topic: OffsetTracker(position) for topic, position in context.positions.items()}
         self._queue = UserQueue()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from connectors.outcome import Device
-from schemas.notification import StatusWriter, write_verdict
+from schemas.notification import StatusWriters, write_verdict
 from schemas.poison import PoisonError
 from schemas.records import State
 from schemas.verdicts import VerdictOutcome
@@ -57,7 +57,7 @@ class DeliverStep:
         self._remembered: list[bytes] = []
         self._directory: dict[bytes, bytes | None] = {}
         self._swept: list[bytes] = []
-        self._writers: dict[int, StatusWriter] = {}
+        self._writers = StatusWriters("deliver", now, lane.headers["Status"])
 
     def directory_rows(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return rows of the directory, changes of this step included."""
@@ -128,9 +128,8 @@ class DeliverStep:
     def verdict(self, entry: Entry, outcome: VerdictOutcome, at: int) -> None:
         """Tell suppress what became of the holder of the slot."""
         lane, notification = self._lane, entry.delivery["notification"]
-        header = lane.codec.header("Verdict", lane.topics.verdicts)
         kind: bytes = notification["type"].encode()
-        value = write_verdict(header, entry.notification_id.encode(), entry.user, kind, outcome, at)
+        value = write_verdict(lane.headers["Verdict"], entry.notification_id.encode(), entry.user, kind, outcome, at)
         self.step.emit(lane.topics.verdicts, entry.slot_partition, entry.slot, value)
 
     def dead(self, entry: Entry, error: PoisonError) -> None:
@@ -174,12 +173,8 @@ class DeliverStep:
         until: int | None = None,
     ) -> None:
         """Add one status, where suppress put those before it: in the partition of the slot."""
-        lane, origin = self._lane, entry.delivery["origin_partition"]
-        writer = self._writers.get(origin)
-        if writer is None:
-            header = lane.codec.header("Status", lane.topics.statuses)
-            writer = self._writers[origin] = StatusWriter("deliver", self.now, origin, header)
-        value = writer.write(
+        lane = self._lane
+        value = self._writers[entry.delivery["origin_partition"]].write(
             entry.notification_id.encode(),
             entry.slot,
             state,

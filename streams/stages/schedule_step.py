@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from schemas.keys import partition_of
-from schemas.notification import StatusWriter, write_due
+from schemas.notification import StatusWriters, write_due
 from schemas.records import State
 from streams.lane.transaction import NO_HEADERS, Output, Step
 from streams.policies import scheduling
@@ -49,7 +49,7 @@ class ScheduleStep:
         self._retried: set[tuple[bytes, bytes]] = set()
         self._ids: list[bytes] = []
         self._counted: Counter[str] = Counter()
-        self._writers: dict[int, StatusWriter] = {}
+        self._writers = StatusWriters("schedule", now, stage.headers["Status"])
         self._statuses: list[Output] = []
 
     # --- what is due
@@ -235,10 +235,7 @@ class ScheduleStep:
         by: bytes | None = None,
         until: int | None = None,
     ) -> None:
-        writer = self._writers.get(origin[0])
-        if writer is None:
-            header = self._stage.headers["Status"]
-            writer = self._writers[origin[0]] = StatusWriter("schedule", self.now, origin[0], header)
+        writer = self._writers[origin[0]]
         value = writer.write(notification_id, slot, state, reason, origin[1], 0, by, until)
         self._statuses.append((slot, value, NO_HEADERS))
 

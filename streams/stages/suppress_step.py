@@ -9,7 +9,7 @@ from schemas.heads import LocalTime
 from schemas.keys import partition_of, split_slot_key
 from schemas.notification import (
     Head,
-    StatusWriter,
+    StatusWriters,
     read_slot,
     write_deferral,
     write_delivery,
@@ -86,7 +86,7 @@ class SuppressStep:
         self._ids: list[bytes] = []
         self._changed: dict[bytes, Place | None] = {}
         self._swept: dict[bytes, bytes | None] = {}
-        self._writers: dict[int, StatusWriter] = {}
+        self._writers = StatusWriters("suppress", now, stage.headers["Status"])
         self._statuses = self.step.outputs.setdefault((stage.topics.statuses, self._partition), [])
 
     def decide_all(self, events: Sequence[Event], released: bool) -> None:
@@ -266,10 +266,7 @@ class SuppressStep:
         by: bytes | None = None,
         until: int | None = None,
     ) -> None:
-        writer = self._writers.get(origin[0])
-        if writer is None:
-            header = self._stage.headers["Status"]
-            writer = self._writers[origin[0]] = StatusWriter("suppress", self.now, origin[0], header)
+        writer = self._writers[origin[0]]
         notification_id = b"" if head is None else head.notification_id
         value = writer.write(notification_id, slot, state, reason, origin[1], 0, by, until)
         self._statuses.append((slot, value, NO_HEADERS))
