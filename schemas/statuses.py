@@ -82,11 +82,44 @@ class StatusWriter:
             )
         )
 
+    def write_of(
+        self,
+        subject: bytes,
+        state: State,
+        reason: bytes,
+        origin_offset: int,
+        attempt: int,
+        until: int | None = None,
+        provider: bytes | None = None,
+        device_id: bytes | None = None,
+    ) -> bytes:
+        """The same for one of several statuses of a notification, whose `status_subject` was written once."""
+        middle = self._middles.get((state, reason))
+        if middle is None:
+            middle = self._middle(state, reason)
+        return b"".join(
+            (
+                self._header,
+                subject,
+                middle,
+                write_long(origin_offset),
+                write_long(attempt),
+                b"\x00" if provider is None else b"\x02" + write_bytes(provider),
+                b"\x00" if device_id is None else b"\x02" + write_bytes(device_id),
+                b"\x00\x00" if until is None else b"\x00\x02" + write_long(until),
+            )
+        )
+
     def _middle(self, state: State, reason: bytes) -> bytes:
         if len(self._middles) >= _REASONS_MAX:
             self._middles.clear()
         middle = self._middles[state, reason] = _STATES[state] + write_bytes(reason) + self._after_reason
         return middle
+
+
+def status_subject(notification_id: bytes, user_id: bytes, type: bytes) -> bytes:
+    """What all statuses of a notification have in common, for `StatusWriter.write_of`. Nothing is checked."""
+    return write_bytes(notification_id) + write_bytes(user_id) + write_bytes(type)
 
 
 class StatusWriters(dict[int, StatusWriter]):

@@ -89,3 +89,22 @@ def _high_of(high: int) -> int:
         number = (high & 0x7F | high >> 1 & 0x3F80 | high >> 2 & 0x1FC000 | high >> 3 & 0xFE00000) << 13
         _high_read[high] = number
     return number
+
+
+def read_text(value: bytes, at: int) -> tuple[str, int]:
+    """The string at a position, of less than 8 kB, and the position after it.
+
+    Raises UnusualError for a longer one and one that is cut off, IndexError at the end, UnicodeDecodeError.
+    """
+    size = value[at]
+    at += 1
+    if size > 0x7F:
+        high = value[at]
+        at += 1
+        if high > 0x7F:
+            raise UnusualError
+        size = size & 0x7F | high << 7
+    end = at + (size >> 1)
+    if size & 1 or end > len(value):
+        raise UnusualError
+    return str(value[at:end], "utf-8"), end

@@ -10,6 +10,7 @@ from typing import Any
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from schemas.local_times import read_local_time
+from schemas.notification import read_delivery, status_subject
 from streams.lane.chunk import Record
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
@@ -21,9 +22,12 @@ class Entry:
 
     record: Record
     delivery: dict[str, Any]
+    notification_id: str
+    attempt: int  # count of this attempt, first = 1
     user: bytes
     slot: bytes
     key: bytes
+    subject: bytes  # what its statuses have in common
     policy: DeliverPolicy
     state: DeliveryState
     slot_partition: int
@@ -32,32 +36,31 @@ class Entry:
     retry: list[str] = field(default_factory=list)
     local: datetime | None = None
 
-    @property
-    def notification_id(self) -> str:
-        """Its id."""
-        notification_id: str = self.delivery["notification"]["notification_id"]
-        return notification_id
-
-    @property
-    def attempt(self) -> int:
-        """Count of this attempt, first = 1."""
-        attempt: int = self.delivery["attempt"]
-        return attempt
-
 
 def read_entry(record: Record, codec: Codec, settings: DeliverSettings) -> Entry:
     """Read a record of `outbox`. Raises PoisonError."""
-    name, delivery = codec.decode(record.value, ("Delivery", "LocalDeferral"))
+    name, delivery = read_delivery(record.value, codec)
     notification, local = delivery["notification"], None
     if name == "LocalDeferral":
         local = read_local_time(notification["send_at_local"] or "")
         delivery = {**delivery, "admitted_at": delivery["asked_at"], "attempt": 1}
-    slot = slot_key(notification["user_id"], notification["type"])
-    policy = settings.policy_of(notification["type"]) or REMOVED_TYPE
+    notification_id, kind = notification["notification_id"], notification["type"]
+    slot = slot_key(notification["user_id"], kind)
     user = notification["user_id"].encode()
-    key = state_key(slot, notification["notification_id"])
-    slot_partition = partition_of(slot, settings.partitions)
-    return Entry(record, delivery, user, slot, key, policy, NO_STATE, slot_partition, local=local)
+    return Entry(
+        record,
+        delivery,
+        notification_id,
+        delivery["attempt"],
+        user,
+        slot,
+        state_key(slot, notification_id),
+        status_subject(notification_id.encode(), user, kind.encode()),
+        settings.policy_of(kind) or REMOVED_TYPE,
+        NO_STATE,
+        partition_of(slot, settings.partitions),
+        local=local,
+    )
 
 
 class UserQueue:

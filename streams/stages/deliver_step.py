@@ -174,14 +174,12 @@ class DeliverStep:
     ) -> None:
         """Add one status, where suppress put those before it: in the partition of the slot."""
         lane = self._lane
-        value = self._writers[entry.delivery["origin_partition"]].write(
-            entry.notification_id.encode(),
-            entry.slot,
+        value = self._writers[entry.delivery["origin_partition"]].write_of(
+            entry.subject,
             state,
             reason.encode(),
             entry.delivery["origin_offset"],
             entry.attempt,
-            None,
             until,
             None if provider is None else provider.encode(),
             None if device_id is None else device_id.encode(),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from connectors.outcome import Device, ProviderName
 from schemas.codec import Codec
-from schemas.delivery_states import write_delivery_state
+from schemas.notification import read_device_row, write_delivery_state
 from streams.policies.delivering import Claim
 
 STATE_PREFIX = b"d"
@@ -14,7 +14,7 @@ DEVICES_PREFIX = b"u"  # a bare user id could be the key under which the store k
 # A row that last changed this long before an admission is of an earlier notification with the same id: far more than
 # two clocks differ, far less than the day after which an id may be used again.
 EARLIER_MS = 3_600_000
-_PROVIDERS = {provider.value.upper(): provider for provider in ProviderName}
+_PROVIDERS: dict[str, ProviderName] = {provider.value.upper(): provider for provider in ProviderName}
 
 _codec = Codec()
 
@@ -72,17 +72,9 @@ def read_devices(row: bytes | None) -> list[Device]:
     """Read a user's devices."""
     if row is None:
         return []
-    record = _codec.decode_own(row, "Devices")
     return [
-        Device(
-            device_id=device["device_id"],
-            provider=_PROVIDERS[device["provider"]],
-            address=device["address"],
-            p256dh=device["p256dh"],
-            auth=device["auth"],
-            registered_at_ms=device["registered_at"],
-        )
-        for device in record["devices"]
+        Device(device_id, _PROVIDERS[provider], address, p256dh, auth, registered_at)
+        for device_id, provider, address, p256dh, auth, registered_at in read_device_row(row)
     ]
 
 
