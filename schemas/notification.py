@@ -14,7 +14,7 @@ from schemas.envelopes import (
 )
 from schemas.heads import RE_ENCODE, Head, read_head, read_heads
 from schemas.slots import SlotRow, read_slot, write_slot
-from schemas.statuses import StatusWriter, StatusWriters, status_subject
+from schemas.statuses import StatusWriter, StatusWriters, Subject, subject_of
 from schemas.verdicts import write_verdict
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "SlotRow",
     "StatusWriter",
     "StatusWriters",
+    "Subject",
     "current_body",
     "notification_body",
     "read_delivery",
@@ -32,7 +33,7 @@ __all__ = [
     "read_head",
     "read_heads",
     "read_slot",
-    "status_subject",
+    "subject_of",
     "write_deferral",
     "write_delivery",
     "write_delivery_state",

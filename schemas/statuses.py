@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.contracts import CONTRACTS
 from schemas.records import State
@@ -17,6 +17,22 @@ _STATES: Final[dict[str, bytes]] = {
 }
 _BEFORE_DELIVERY: Final = b"\x00\x00\x00"  # attempt 0, no provider, no device
 _REASONS_MAX: Final = 1024  # Reasons are words of a small set; where a provider's words vary, forget and go on.
+
+
+class Subject(NamedTuple):
+    """What all statuses of one attempt have in common, as their bytes: `notification_id`, `user_id` and `type`;
+    `origin_offset` and `attempt`."""
+
+    notification: bytes
+    attempt: bytes
+
+
+def subject_of(notification_id: bytes, user_id: bytes, type: bytes, origin_offset: int, attempt: int) -> Subject:
+    """The subject of statuses; texts in UTF-8. Nothing is checked. Raises OverflowError beyond 64 bits."""
+    return Subject(
+        write_bytes(notification_id) + write_bytes(user_id) + write_bytes(type),
+        write_long(origin_offset) + write_long(attempt),
+    )
 
 
 class StatusWriter:
@@ -84,26 +100,23 @@ class StatusWriter:
 
     def write_of(
         self,
-        subject: bytes,
+        subject: Subject,
         state: State,
         reason: bytes,
-        origin_offset: int,
-        attempt: int,
         until: int | None = None,
         provider: bytes | None = None,
         device_id: bytes | None = None,
     ) -> bytes:
-        """The same for one of several statuses of a notification, whose `status_subject` was written once."""
+        """The same for one of several statuses with the same subject, which was encoded once."""
         middle = self._middles.get((state, reason))
         if middle is None:
             middle = self._middle(state, reason)
         return b"".join(
             (
                 self._header,
-                subject,
+                subject.notification,
                 middle,
-                write_long(origin_offset),
-                write_long(attempt),
+                subject.attempt,
                 b"\x00" if provider is None else b"\x02" + write_bytes(provider),
                 b"\x00" if device_id is None else b"\x02" + write_bytes(device_id),
                 b"\x00\x00" if until is None else b"\x00\x02" + write_long(until),
@@ -115,11 +128,6 @@ class StatusWriter:
             self._middles.clear()
         middle = self._middles[state, reason] = _STATES[state] + write_bytes(reason) + self._after_reason
         return middle
-
-
-def status_subject(notification_id: bytes, user_id: bytes, type: bytes) -> bytes:
-    """What all statuses of a notification have in common, for `StatusWriter.write_of`. Nothing is checked."""
-    return write_bytes(notification_id) + write_bytes(user_id) + write_bytes(type)
 
 
 class StatusWriters(dict[int, StatusWriter]):

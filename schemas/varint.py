@@ -15,7 +15,7 @@ class UnusualError(Exception):
     """What a fast reader leaves to the complete one; says nothing of the bytes."""
 
 
-_LOW: Final = tuple(bytes((low & 0x7F | 0x80, low >> 7 | 0x80)) for low in range(1 << 14))
+_LOW: Final = tuple(bytes((low << 1 & 0x7F | 0x80, low >> 6 | 0x80)) for low in range(1 << 13))
 _HIGH_MAX: Final = 4096  # Of instants, one entry lasts 8 s: more than any chunk needs, and 0.5 MB at most.
 _high: Final[dict[int, bytes]] = {}
 
@@ -37,17 +37,17 @@ def write_long(number: int) -> bytes:
     """The bytes of a long (or an int). Raises OverflowError outside 64 bits."""
     if 0 <= number < 1024:
         return SHORT[number]
-    unsigned = number << 1 if number >= 0 else ~(number << 1)
-    if unsigned < 1 << 14:
-        return _unsigned(unsigned)
-    high = _high.get(unsigned >> 14)
+    high = _high.get(number >> 13)
     if high is None:
+        unsigned = number << 1 if number >= 0 else ~(number << 1)
         if unsigned >> 64:
             raise OverflowError(f"{number} is not a long of 64 bits")
+        if number < 1 << 13:
+            return _unsigned(unsigned)
         if len(_high) >= _HIGH_MAX:
             _high.clear()
-        high = _high[unsigned >> 14] = _unsigned(unsigned >> 14)
-    return _LOW[unsigned & 0x3FFF] + high
+        high = _high[number >> 13] = _unsigned(unsigned >> 14)
+    return _LOW[number & 0x1FFF] + high
 
 
 def write_bytes(text: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from schemas.contracts import CONTRACTS
-from schemas.varint import write_bytes, write_long
+from schemas.varint import write_long
 
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
 
@@ -17,21 +17,10 @@ _OUTCOMES: Final[dict[str, bytes]] = {
 }
 
 
-def write_verdict(
-    header: bytes, notification_id: bytes, user_id: bytes, type: bytes, outcome: VerdictOutcome, at: int
-) -> bytes:
-    """One Verdict as the value of a record. The fields are those of schemas/avsc/verdict.avsc, texts in UTF-8.
+def write_verdict(header: bytes, notification: bytes, outcome: VerdictOutcome, at: int) -> bytes:
+    """One Verdict as the value of a record. The fields are those of schemas/avsc/verdict.avsc.
 
-    `header`: `Codec.header("Verdict", topic)`. Nothing is checked. Raises KeyError for no outcome of the contract,
-    OverflowError beyond 64 bits.
+    `header`: `Codec.header("Verdict", topic)`. `notification`: its first three fields, as `Subject.notification` has
+    them. Nothing is checked. Raises KeyError for no outcome of the contract, OverflowError beyond 64 bits.
     """
-    return b"".join(
-        (
-            header,
-            write_bytes(notification_id),
-            write_bytes(user_id),
-            write_bytes(type),
-            _OUTCOMES[outcome],
-            write_long(at),
-        )
-    )
+    return b"".join((header, notification, _OUTCOMES[outcome], write_long(at)))

@@ -96,12 +96,13 @@ def conclude(claims: Sequence[Claim], now: int, out_of_time: bool = False) -> Co
     `at` is the latest instant at which any request of it may have reached a provider: the window runs from there.
     """
     assert claims, "a notification without any claim ends as NO_DEVICE"
-    assert all(claim.phase != "SENDING" for claim in claims), "a claim without an outcome is settled first"
+    phases = [claim.phase for claim in claims]
+    assert "SENDING" not in phases, "a claim without an outcome is settled first"
     reached = [claim for claim in claims if claim.phase in ("ACCEPTED", "UNKNOWN")]
     latest = max((claim.at for claim in reached), default=now)
     for state in ("ACCEPTED", "UNKNOWN"):
-        first = next((claim for claim in reached if claim.phase == state), None)
-        if first is not None:
+        if state in phases:
+            first = claims[phases.index(state)]
             # An UNKNOWN beside an ACCEPTED counts for the window as well: `latest` is over both.
             verdict: Literal["ACCEPTED", "UNKNOWN"] = "ACCEPTED" if state == "ACCEPTED" else "UNKNOWN"
             return Conclusion(verdict, first.reason, verdict, latest)

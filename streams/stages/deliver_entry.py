@@ -10,7 +10,7 @@ from typing import Any
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from schemas.local_times import read_local_time
-from schemas.notification import read_delivery, status_subject
+from schemas.notification import Subject, read_delivery, subject_of
 from streams.lane.chunk import Record
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
@@ -27,7 +27,7 @@ class Entry:
     user: bytes
     slot: bytes
     key: bytes
-    subject: bytes  # what its statuses have in common
+    subject: Subject
     policy: DeliverPolicy
     state: DeliveryState
     slot_partition: int
@@ -55,7 +55,7 @@ def read_entry(record: Record, codec: Codec, settings: DeliverSettings) -> Entry
         user,
         slot,
         state_key(slot, notification_id),
-        status_subject(notification_id.encode(), user, kind.encode()),
+        subject_of(notification_id.encode(), user, kind.encode(), delivery["origin_offset"], delivery["attempt"]),
         settings.policy_of(kind) or REMOVED_TYPE,
         NO_STATE,
         partition_of(slot, settings.partitions),
@@ -69,7 +69,7 @@ class UserQueue:
     def __init__(self) -> None:
         self.waiting = 0  # entries in memory that are not done
         self._ready: deque[Entry] = deque()
-        self._behind: dict[bytes, deque[Entry]] = {}  # users with one under way, and what waits behind it
+        self._behind: dict[bytes, deque[Entry] | None] = {}  # users with one under way, and what waits behind it
 
     @property
     def can_open(self) -> bool:
@@ -79,12 +79,14 @@ class UserQueue:
     def add(self, entry: Entry) -> None:
         """Take an entry; its turn comes when those of its user before it are done."""
         self.waiting += 1
-        behind = self._behind.get(entry.user)
-        if behind is None:
-            self._behind[entry.user] = deque()
+        if entry.user not in self._behind:
+            self._behind[entry.user] = None
             self._ready.append(entry)
-        else:
-            behind.append(entry)
+            return
+        behind = self._behind[entry.user]
+        if behind is None:  # of most users there is only one: a queue of their own would be half of what an entry takes
+            behind = self._behind[entry.user] = deque()
+        behind.append(entry)
 
     def next(self, count: int) -> list[Entry]:
         """Return at most so many entries whose turn it is."""

@@ -78,25 +78,26 @@ class Requests:
             task.cancel()
 
     async def _ask(self, attempt: Attempt) -> None:
+        """Ask for this one, and then for those that wait: a task for each would cost as much as its request."""
+        waiting = self._waiting
         try:
-            outcome = await self._outcome(attempt)
-            self.finished.append(Finished(attempt.entry, attempt.device, outcome, self._now_ms()))
+            while True:
+                outcome = await self._outcome(attempt)
+                self.finished.append(Finished(attempt.entry, attempt.device, outcome, self._now_ms()))
+                if not waiting:
+                    return
+                self._wake()  # there is an outcome to note, and room for another claim
+                attempt = waiting.popleft()
         finally:
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            if self._waiting:
-                self.start(self._waiting.popleft())
-            self._wake()  # there is an outcome to note, there is room for another one, or the lane is drained
+            self._wake()  # or the lane is drained
 
     async def _outcome(self, attempt: Attempt) -> Outcome:
         _, device, push, start_by = attempt
         connector = self._connectors.get(device.provider)
-
-        def may_start() -> bool:
-            return not self._draining and time.monotonic() < start_by
-
         if connector is None:
             return NotSent("provider_not_configured", retry=False, provider_wide=True)
         try:
-            return await connector.send(push, may_start)
+            return await connector.send(push, lambda: not self._draining and time.monotonic() < start_by)
         except Exception as error:  # a connector must not raise; if one does, nobody knows how far it came
             return Unknown(f"connector_failed: {type(error).__name__}")

@@ -127,9 +127,8 @@ class DeliverStep:
 
     def verdict(self, entry: Entry, outcome: VerdictOutcome, at: int) -> None:
         """Tell suppress what became of the holder of the slot."""
-        lane, notification = self._lane, entry.delivery["notification"]
-        kind: bytes = notification["type"].encode()
-        value = write_verdict(lane.headers["Verdict"], entry.notification_id.encode(), entry.user, kind, outcome, at)
+        lane = self._lane
+        value = write_verdict(lane.headers["Verdict"], entry.subject.notification, outcome, at)
         self.step.emit(lane.topics.verdicts, entry.slot_partition, entry.slot, value)
 
     def dead(self, entry: Entry, error: PoisonError) -> None:
@@ -178,8 +177,6 @@ class DeliverStep:
             entry.subject,
             state,
             reason.encode(),
-            entry.delivery["origin_offset"],
-            entry.attempt,
             until,
             None if provider is None else provider.encode(),
             None if device_id is None else device_id.encode(),
