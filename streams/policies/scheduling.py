@@ -11,14 +11,12 @@ What has ended is remembered for a day, by its id: long enough to tell "already 
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Literal, NamedTuple
 
 # AWAITED: cancelled although nothing was known of it, for the case that it is still on its way.
 Ending = Literal["RELEASED", "CANCELLED", "EXPIRED", "AWAITED"]
 
 REMEMBERED_MS = 24 * 3600 * 1000  # as long as suppress remembers ids: the longest that producers are expected to retry
-BURST_SECONDS = 0.25  # of the rate may be saved up; a transaction that takes this long costs no releases
 
 
 class Ended(NamedTuple):
@@ -127,34 +125,6 @@ def _too_late(retry_waits: bool, ended: Ended | None, now: int) -> TooLate | Non
     if ended is not None and ended.how != "AWAITED" and ended.is_remembered(now):
         return TooLate(ended.how, ended.at)
     return TooLate("RELEASED", None) if retry_waits else None
-
-
-class Bucket(NamedTuple):
-    """So many releases may happen now, as of this instant (milliseconds since the epoch)."""
-
-    tokens: float
-    at: int
-
-
-def refill(bucket: Bucket, now: int, per_second: float) -> Bucket:
-    """Return the bucket with what has come in since; a clock that went back adds nothing.
-
-    Any stretch of t seconds sees at most `per_second * (t + BURST_SECONDS) + 1` releases.
-    """
-    at = max(now, bucket.at)
-    tokens = bucket.tokens + (at - bucket.at) / 1000 * per_second
-    return Bucket(min(max(1.0, per_second * BURST_SECONDS), tokens), at)
-
-
-def spend(bucket: Bucket, releases: int) -> Bucket:
-    """Return the bucket after so many releases."""
-    return bucket._replace(tokens=bucket.tokens - releases)
-
-
-def next_release_at(bucket: Bucket, per_second: float) -> int:
-    """Return when the next whole token is there, milliseconds since the epoch."""
-    missing = max(0.0, 1.0 - bucket.tokens)
-    return bucket.at + ceil(missing * 1000 / per_second)
 
 
 class Counts(NamedTuple):

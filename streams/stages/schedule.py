@@ -18,7 +18,8 @@ from schemas.keys import partition_of, split_slot_key
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
 from streams.lane.transaction import Step
-from streams.policies.scheduling import Bucket, Counts, next_release_at, refill, spend
+from streams.policies.pacing import Bucket, next_token_at, refill, spend
+from streams.policies.scheduling import Counts
 from streams.stages.blocks import Sweeper
 from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
 from streams.stages.origin import origin_of, with_origin
@@ -127,7 +128,7 @@ class ScheduleDecider:
             self._bucket = spend(self._bucket, work.release(rows))
         is_behind = self.deferrals.next_at is not None and self.deferrals.next_at <= now
         if is_behind and self._per_second:
-            self._resume_at = max(now + COMPANY_MS, next_release_at(self._bucket, self._per_second))
+            self._resume_at = max(now + COMPANY_MS, next_token_at(self._bucket, self._per_second))
         elif rows:
             self._resume_at = now if is_behind else now + COMPANY_MS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.policies.scheduling import BURST_SECONDS
+from streams.policies.pacing import BURST_SECONDS
 from streams.stages.schedule_ledger import PASS_INTERVAL_MS, SLICE_INTERVAL_MS, SLICE_ROWS_MAX
 from streams.stages.schedule_metrics import ScheduleCollector
 from streams.stages.schedule_table import DEFERRALS, Pending, pending_key

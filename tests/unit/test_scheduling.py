@@ -1,15 +1,11 @@
-"""What is pure in the schedule: taking, cancelling, moving, the pace, and counts that close."""
+"""What is pure in the schedule: taking, cancelling, moving, and counts that close."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from streams.policies.scheduling import (
-    BURST_SECONDS,
     REMEMBERED_MS,
-    Bucket,
     Cancelled,
     CancelledBefore,
     Counts,
@@ -25,9 +21,6 @@ from streams.policies.scheduling import (
     WouldExpire,
     cancel,
     move,
-    next_release_at,
-    refill,
-    spend,
     take,
 )
 
@@ -104,46 +97,6 @@ def test_nothing_is_moved_to_where_it_is_of_no_use() -> None:
     assert move(NOW + 5, NOW + 10, NOW + 10, False, None, NOW) == WouldExpire(NOW + 5)
     assert move(NOW + 5, NOW + 9, NOW + 10, False, None, NOW) == Moved(NOW + 5, NOW + 9)
     assert move(NOW + 5, NOW - 9, None, False, None, NOW) == Moved(NOW + 5, NOW - 9)
-
-
-@given(
-    per_second=st.floats(0.01, 20_000),
-    waits=st.lists(st.integers(-50, 3_000), min_size=1, max_size=60),
-    wanted=st.integers(1, 5_000),
-)
-def test_no_stretch_of_time_sees_more_than_the_pace(per_second: float, waits: list[int], wanted: int) -> None:
-    """However long it was idle and however the clock jumps: rate times (time plus burst), and one."""
-    bucket, now, releases = Bucket(0.0, 0), NOW, []
-    for wait in waits:
-        now += wait
-        bucket = refill(bucket, now, per_second)
-        count = min(wanted, int(bucket.tokens))
-        bucket = spend(bucket, count)
-        releases.append((max(now, bucket.at), count))
-    for first in range(len(releases)):
-        for last in range(first, len(releases)):
-            seconds = (releases[last][0] - releases[first][0]) / 1000
-            count = sum(number for _, number in releases[first : last + 1])
-            assert count <= per_second * (seconds + BURST_SECONDS) + 1 + 1e-6
-
-
-@given(per_second=st.floats(0.01, 20_000), tokens=st.floats(0, 1))
-def test_the_next_release_is_due_when_its_token_is_there(per_second: float, tokens: float) -> None:
-    """Not before, and not long after."""
-    bucket = Bucket(tokens, NOW)
-    at = next_release_at(bucket, per_second)
-    assert refill(bucket, at, per_second).tokens >= 1 - 1e-9
-    assert at - NOW <= 2 or refill(bucket, at - 2, per_second).tokens < 1
-
-
-def test_the_pace_is_kept_over_a_long_burst() -> None:
-    """100 a second over a minute are 6,000, give or take what was saved up."""
-    bucket, released = Bucket(0.0, 0), 0
-    for now in range(NOW, NOW + 60_000, 50):
-        bucket = refill(bucket, now, 100.0)
-        count = int(bucket.tokens)
-        bucket, released = spend(bucket, count), released + count
-    assert 5_990 <= released <= 6_026
 
 
 @pytest.mark.parametrize("field", ["scheduled", "released", "cancelled", "expired", "pending"])
