@@ -32,6 +32,24 @@ class Device:
     registered_at_ms: int = 0
 
 
+# The providers whose addresses name the server that answers.
+_MANY_SERVERS = frozenset((ProviderName.WEBPUSH,))
+
+
+def service_of(device: Device) -> str:
+    """Return who answers for a device: the provider or, where the address is a URL, its origin (`webpush host:port`).
+
+    Each service has its own pace and its own breaker. What is no URL is the provider's own.
+    """
+    if device.provider not in _MANY_SERVERS:
+        return device.provider.value
+    host = device.address.partition("://")[2].partition("/")[0]
+    return f"{device.provider.value} {host[:_HOST_CHARACTERS_MAX]}" if host else device.provider.value
+
+
+_HOST_CHARACTERS_MAX = 255
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
     """One notification for one device, rendered: all that a connector needs to build its request.

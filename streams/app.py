@@ -15,14 +15,17 @@ from streams.kafka_credentials import broker_credentials
 from streams.lane.app import LaneApp, LaneAppOptions
 from streams.lane.lane import LaneContext, StepLane, WallClock, wall_ms
 from streams.lane.lanes import Stage
+from streams.lane.letters import LetterRule
 from streams.lane.table import LaneTable
+from streams.policies.breaking import BreakerRule
 from streams.policies.preferences import TypeHours
 from streams.policies.quiet_hours import read_quiet_hours
 from streams.policies.retrying import RetryPolicy
 from streams.policies.suppression import SlotPolicy
 from streams.settings import Settings, kafka_client_options
 from streams.stages.deliver import DeliverLane
-from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables
+from streams.stages.deliver_services import ServiceRule, Services
+from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables, Priority
 from streams.stages.schedule import ScheduleDecider, ScheduleOptions
 from streams.stages.schedule_metrics import Lateness, ScheduleCollector
 from streams.stages.schedule_table import ScheduleTable
@@ -68,6 +71,7 @@ def create_app(parts: AppParts) -> LaneApp:
             transaction_timeout_seconds=settings.transaction_timeout_seconds,
             clock_skew_seconds_max=settings.clock_skew_seconds_max,
             wall_ms=parts.wall_ms,
+            letters=letter_rule(parts),
             faust={
                 "broker_credentials": broker_credentials(settings),
                 "table_standby_replicas": settings.standby_replicas,
@@ -84,6 +88,13 @@ def create_app(parts: AppParts) -> LaneApp:
     if "deliver" in parts.stages:
         app.install(_deliver(app, parts, topics))
     return app
+
+
+def letter_rule(parts: AppParts) -> LetterRule:
+    """Return what one lane may write to the dead letters: its share of the whole."""
+    settings = parts.settings
+    lanes = len(parts.stages) * settings.partitions
+    return LetterRule(TopicNames.of(settings).dead_letters, settings.dead_letters_per_minute_max / lanes)
 
 
 def _web(parts: AppParts) -> dict[str, Any]:
@@ -132,6 +143,9 @@ def _schedule(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
 
 
 def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
+    def share() -> float:
+        return len(app.lanes.lanes("deliver")) / parts.settings.partitions
+
     tables = DeliverTables(app.lane_table(LaneTable, "deliveries"), app.lane_table(LaneTable, "directory"))
     settings = DeliverSettings(
         partitions=parts.settings.partitions,
@@ -141,13 +155,20 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         chance=parts.chance,
         connectors=parts.connectors,
         policy_of=deliver_policies(parts.types, parts.settings.time_zone),
+        services=Services(service_rules(parts.settings), share),
     )
 
     def new_lane(context: LaneContext) -> DeliverLane:
         return DeliverLane(context, tables, topics, settings, parts.codec)
 
-    sources = (topics.outbox, topics.devices, topics.preferences)
-    return Stage("deliver", sources, (tables.deliveries, tables.directory), new_lane)
+    sources = (topics.outbox, topics.outbox_bulk, topics.devices, topics.preferences)
+    return Stage(
+        "deliver",
+        sources,
+        (tables.deliveries, tables.directory),
+        new_lane,
+        last=frozenset((topics.outbox_bulk,)),
+    )
 
 
 def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[bytes], SlotPolicy | None]:
@@ -165,6 +186,7 @@ def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[byt
             send_within_ms=int(policy.send_within_seconds * 1000),
             grace_ms=grace_ms,
             skew_ms=skew_ms,
+            bulk=policy.priority == "bulk",
         )
 
     return lambda slot: of_type(slot.rpartition(b":")[2])
@@ -195,7 +217,19 @@ def _deliver_policy(policy: TypePolicy, time_zone: str) -> DeliverPolicy:
         newest_device=policy.devices == "newest",
         resend_unknown=policy.on_unknown == "resend",
         hours=_hours(policy, time_zone),
+        wait_ms_max=policy.wait_seconds_max * 1000,
+        priority=Priority[policy.priority.upper()],
     )
+
+
+def service_rules(settings: Settings) -> Mapping[ProviderName, ServiceRule]:
+    """Return the pace and the breaker of each provider."""
+    rules = {}
+    for name in ProviderName:
+        provider = getattr(settings, name.value)
+        breaker = BreakerRule(provider.breaker_failures, open_ms_max=int(provider.breaker_seconds_max * 1000))
+        rules[name] = ServiceRule(provider.per_second_max, int(provider.ramp_up_seconds * 1000), breaker)
+    return rules
 
 
 def _hours(policy: TypePolicy, time_zone: str) -> TypeHours:

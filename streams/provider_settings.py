@@ -38,6 +38,29 @@ class _Provider(BaseModel):
         10.0, gt=0, le=60, description="Longest wait for the answer to one request; then its outcome is UNKNOWN."
     )
     connections: int = Field(2, ge=1, le=64, description="HTTP/2 connections that a worker keeps to it.")
+    per_second_max: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="Pushes to it per second, over all workers: each partition has its equal share, and a worker the "
+        "shares of its partitions. 0: no limit.",
+    )
+    ramp_up_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="From a tenth of that rate to all of it, when a worker starts and after an outage of the provider.",
+    )
+    breaker_failures: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        description="So many failures in a row (no answer, 5xx, refused credentials), or half of the last ten seconds "
+        "with at least 50 requests, and it is left alone: what is meant for it waits unsent.",
+    )
+    breaker_seconds_max: float = Field(
+        60.0, ge=5, le=3600, description="The longest wait until it is tried again, with one request; 5 s at first."
+    )
 
 
 class ApnsSettings(_Provider):
@@ -72,6 +95,20 @@ class ApnsSettings(_Provider):
 class FcmSettings(_Provider):
     """Firebase Cloud Messaging, HTTP v1 API, with a service account."""
 
+    # Google: 600,000 messages a minute for a project, and traffic that rises over at least a minute.
+    per_second_max: float = Field(
+        10_000.0,
+        ge=0,
+        le=1_000_000,
+        description="Pushes to it per second, over all workers: each partition has its equal share, and a worker the "
+        "shares of its partitions. The default is Google's own quota for a project. 0: no limit.",
+    )
+    ramp_up_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="From a tenth of that rate to all of it, when a worker starts and after an outage of the provider.",
+    )
     base_url: HttpsUrl = Field("https://fcm.googleapis.com", description="Its base URL.")
     token_url: HttpsUrl | None = Field(
         None, description="Where access tokens are asked for; unset: where the service account file says."

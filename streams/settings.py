@@ -146,7 +146,16 @@ class Settings(BaseSettings):
         description="Scheduled notifications released per second, over all partitions and workers; each partition "
         "has its equal share. 0: no limit.",
     )
-    deliver_in_flight: int = Field(1000, ge=1, le=100_000, description="Pushes that one worker has under way at most.")
+    deliver_in_flight: int = Field(
+        1000, ge=1, le=100_000, description="Pushes that one worker has under way at most, to each provider."
+    )
+    dead_letters_per_minute_max: float = Field(
+        6_000.0,
+        ge=0,
+        le=10_000_000,
+        description="Dead letters per minute; each stage has its equal share on each partition, and takes nothing more "
+        "when that is used up, so that a bad deployment does not drain a topic into them. 0: no limit.",
+    )
     provider_ca_file: FilePath | None = Field(
         None, description="CA certificates (PEM) that the providers are checked against; unset: the system's."
     )

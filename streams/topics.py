@@ -73,6 +73,7 @@ STREAMS: Final = (
     ),
     TopicSpec("answers", "What became of each cancel and each move; key user_id:type.", retention_ms=HOUR_MS),
     TopicSpec("outbox", "Admitted notifications, from suppress and schedule to deliver; key user_id."),
+    TopicSpec("outbox-bulk", "The same for types of priority `bulk`: sent when nothing else is to be; key user_id."),
     TopicSpec("statuses", "Every change of state, for anyone; key user_id:type."),
     TopicSpec("dead-letters", "Records that could not be worked on, with the reason.", retention_ms=30 * DAY_MS),
     TopicSpec("replays", "Which dead letters were replayed, in their partitions.", retention_ms=30 * DAY_MS),
@@ -103,6 +104,7 @@ class TopicNames:
     scheduled: str
     answers: str
     outbox: str
+    outbox_bulk: str
     statuses: str
     dead_letters: str
     replays: str

@@ -58,6 +58,18 @@ class TypePolicy(BaseModel):
     )
     title: str = Field("", description="Title (Jinja2), for events that bring none.")
     body: str = Field("", description="Text (Jinja2), for events that bring none.")
+    wait_seconds_max: int = Field(
+        DAY_SECONDS,
+        ge=0,
+        le=8 * DAY_SECONDS,
+        description="How long it may wait, beyond `send_within_seconds`, for a provider that fails, that asks to be "
+        "asked later, or that is behind. Its slot is free meanwhile, and it contends for it anew; then it ends as "
+        "EXPIRED. 0: not beyond `send_within_seconds`.",
+    )
+    priority: Literal["critical", "normal", "bulk"] = Field(
+        "normal",
+        description="`critical` is sent before `normal`, and both before `bulk`, which waits in a topic of its own.",
+    )
     urgent: bool = Field(True, description="Wake the device up; false: when it is awake anyway.")
     devices: Literal["all", "newest"] = Field("all", description="All devices of the user, or the newest one only.")
     time_zone: str | None = Field(

@@ -24,6 +24,7 @@ NAMES = {
     "scheduled": ("Deferral", "Retry", "Cancel", "Move"),
     "answers": ("ScheduleAnswer",),
     "outbox": ("Delivery", "LocalDeferral"),
+    "outbox-bulk": ("Delivery",),
     "statuses": ("Status",),
     "verdicts": ("Verdict", "Deferral"),
 }
@@ -49,7 +50,9 @@ async def timeline(violation: Violation, settings: Settings, codec: Codec, push_
             return [violation.sentence]
         partition = partition_of(slot, settings.partitions)
         of_user = partition_of(slot.rpartition(b":")[0], settings.partitions)
-        wanted = [(names.topic(name), of_user if name == "outbox" else partition, NAMES[name]) for name in NAMES]
+        wanted = [
+            (names.topic(name), of_user if name.startswith("outbox") else partition, NAMES[name]) for name in NAMES
+        ]
         wanted += [(names.changelog("deliveries"), of_user, ()), (names.changelog("slots"), partition, ())]
         if violation.origin is not None and violation.origin[0] != partition:
             wanted.append((names.topic("notifications"), violation.origin[0], NAMES["notifications"]))

@@ -16,6 +16,7 @@ from .chunk import Chunk, ChunkSchema
 from .consumer import LaneConsumer, LaneTransport
 from .lane import wall_ms
 from .lanes import LaneOptions, Lanes, Stage
+from .letters import NO_LETTER_RULE, LetterRule
 from .recovery import ChangelogReplay, LaneTableManager
 from .table import LaneTable, StoreBudget
 
@@ -46,6 +47,7 @@ class LaneAppOptions:
     drain_seconds_max: float = 10.0
     clock_skew_seconds_max: float = 5.0
     wall_ms: Callable[[], int] = wall_ms
+    letters: LetterRule = NO_LETTER_RULE
     faust: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,6 +86,7 @@ class LaneApp(faust.App):
                 drain_seconds_max=options.drain_seconds_max,
                 # From the broker's clock half of it: then two workers differ by all of it at the most.
                 clock_off_ms_max=int(options.clock_skew_seconds_max * 500),
+                letters=options.letters,
             ),
             hold=lambda tp: self._lane_consumer().hold(tp),
             release=lambda tp: self._lane_consumer().release(tp),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .chunk import Chunk
+from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
 from .transaction import PartitionTransaction, Step, StepFailedError
 
 QUEUED_RECORDS_MAX = 8_000  # a lane that has this many waiting takes no more; two full fetches
@@ -60,7 +61,7 @@ class LaneContext:
     """What a lane is given when its partition is assigned and recovered.
 
     `gate` lets so many lanes of a worker be in a step at once: those that wait collect more for theirs. `patient` are
-    the topics whose records may wait for company.
+    the topics whose records may wait for company, `last` those that are taken only when nothing else is there.
     """
 
     stage: str
@@ -73,6 +74,38 @@ class LaneContext:
     commit_seconds_max: float
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     patient: frozenset[str] = frozenset()
+    last: frozenset[str] = frozenset()
+    letters: LetterRule = NO_LETTER_RULE
+
+
+class ChunkQueue:
+    """Chunks in the order of their arrival, and when the first of them is to be taken."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[Chunk] = deque()
+        self.records = 0
+        self.take_at: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def put(self, chunk: Chunk, take_at: float) -> None:
+        """Add a chunk that may wait until `take_at` (monotonic seconds)."""
+        self._chunks.append(chunk)
+        self.records += len(chunk.records)
+        self.take_at = take_at if self.take_at is None else min(take_at, self.take_at)
+
+    def take(self, records_max: int) -> list[Chunk]:
+        """Take at least one chunk if there is one, else up to so many records; what is left is taken at once."""
+        taken: list[Chunk] = []
+        count = 0
+        while self._chunks and (not taken or count + len(self._chunks[0].records) <= records_max):
+            chunk = self._chunks.popleft()
+            taken.append(chunk)
+            count += len(chunk.records)
+        self.records -= count
+        self.take_at = time.monotonic() if self._chunks else None
+        return taken
 
 
 class Lane(ABC):
@@ -82,19 +115,19 @@ class Lane(ABC):
         self.context = context
         self.partition = context.partition
         self._received = dict(context.positions)
-        self._chunks: deque[Chunk] = deque()
-        self._queued = 0
+        self._inbox = ChunkQueue()
+        self._inbox_last = ChunkQueue()
         self._held: set[str] = set()
         self._wake = asyncio.Event()
         self._woken = False
-        self._take_at: float | None = None
         self.draining = False
         self.commits = 0
+        self.letters = LetterBudget(f"{context.stage}-{context.partition}", context.letters)
 
     @property
     def queued_records(self) -> int:
         """Records that wait to be taken into a step."""
-        return self._queued
+        return self._inbox.records + self._inbox_last.records
 
     def positions(self) -> dict[str, int]:
         """Return how far each topic has arrived."""
@@ -108,34 +141,40 @@ class Lane(ABC):
         if chunk.start != received:
             raise RecordsLostError(f"{chunk.topic}-{chunk.partition}: expected offset {received}, got {chunk.start}")
         self._received[chunk.topic] = chunk.end
-        self._chunks.append(chunk)
-        self._queued += len(chunk.records)
+        queue = self._inbox_last if chunk.topic in self.context.last else self._inbox
         take_at = time.monotonic()
         if not chunk.records:
             take_at += IDLE_COMMIT_SECONDS
         elif chunk.topic in self.context.patient:
             take_at += PATIENCE_SECONDS
-        self._take_at = take_at if self._take_at is None else min(take_at, self._take_at)
-        if self._queued >= QUEUED_RECORDS_MAX and chunk.topic not in self._held:
+        queue.put(chunk, take_at)
+        if queue.records >= QUEUED_RECORDS_MAX and chunk.topic not in self._held:
             self._held.add(chunk.topic)
             self.context.hold(chunk.topic, self.partition)
         self._wake.set()
 
-    def take(self, records_max: int) -> list[Chunk]:
-        """Take chunks from the queue: at least one if there is one, else up to so many records."""
-        taken: list[Chunk] = []
-        count = 0
-        while self._chunks and (not taken or count + len(self._chunks[0].records) <= records_max):
-            chunk = self._chunks.popleft()
-            taken.append(chunk)
-            count += len(chunk.records)
-        self._queued -= count
-        self._take_at = time.monotonic() if self._chunks else None
-        if self._held and self._queued < QUEUED_RECORDS_MAX // 2:
-            for topic in self._held:
-                self.context.release(topic, self.partition)
-            self._held.clear()
+    def take(self, records_max: int, last_too: bool = True) -> list[Chunk]:
+        """Take chunks from the queue: at least one if there is one, else up to so many records.
+
+        What comes last is taken where nothing else is there, and `last_too`.
+        """
+        queue = self._inbox
+        if not queue and last_too:
+            queue = self._inbox_last
+        taken = queue.take(records_max)
+        for topic in [topic for topic in self._held if self._inbox_of(topic).records < QUEUED_RECORDS_MAX // 2]:
+            self.context.release(topic, self.partition)
+            self._held.discard(topic)
         return taken
+
+    def _inbox_of(self, topic: str) -> ChunkQueue:
+        return self._inbox_last if topic in self.context.last else self._inbox
+
+    def take_at(self, last_too: bool = True) -> float | None:
+        """When there is something to take (monotonic seconds), None: nothing; not before dead letters allow it."""
+        instants = [self._inbox.take_at, self._inbox_last.take_at if last_too else None]
+        first = min((at for at in instants if at is not None), default=None)
+        return None if first is None else max(first, self.letters.paused_until)
 
     async def wait(self, seconds: float | None) -> None:
         """Wait until chunks are to be taken, at most so long; return early when woken for another reason."""
@@ -143,8 +182,9 @@ class Lane(ABC):
         while not self.draining:
             now = time.monotonic()
             left = None if seconds is None else seconds - (now - started_at)
-            if self._take_at is not None:
-                left = self._take_at - now if left is None else min(left, self._take_at - now)
+            take_at = self.take_at()
+            if take_at is not None:
+                left = take_at - now if left is None else min(left, take_at - now)
             if left is not None and left <= 0:
                 await asyncio.sleep(0)  # let the other lanes run
                 return
@@ -173,6 +213,7 @@ class Lane(ABC):
                 f"{self.context.stage}-{self.partition}: no commit in {self.context.commit_seconds_max} s"
             ) from error
         self.commits += 1
+        self.letters.note(step, self.partition)
 
     @abstractmethod
     async def run(self) -> None:
@@ -210,7 +251,7 @@ class StepLane(Lane):
         while not self.draining:
             await self.wait(self._seconds_until_next())
             async with self.context.gate:
-                chunks = self.take(STEP_RECORDS_MAX)
+                chunks = [] if self.letters.is_paused else self.take(STEP_RECORDS_MAX)
                 now = self._clock.now_ms()
                 step = self.decider.step([chunk for chunk in chunks if chunk.records], now)
                 step.decided_at = now

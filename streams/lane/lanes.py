@@ -12,6 +12,7 @@ from faust.types import TP
 
 from .chunk import Chunk
 from .lane import Lane, LaneContext
+from .letters import NO_LETTER_RULE, LetterRule
 from .table import LaneTable
 from .transaction import ClockRule, PartitionTransaction
 
@@ -34,6 +35,7 @@ class Stage:
     tables: tuple[LaneTable, ...]
     new_lane: Callable[[LaneContext], Lane]
     patient: frozenset[str] = frozenset()
+    last: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class LaneOptions:
     wall_ms: Callable[[], int]
     drain_seconds_max: float
     clock_off_ms_max: int
+    letters: LetterRule = NO_LETTER_RULE
 
 
 class Lanes:
@@ -136,6 +139,8 @@ class Lanes:
                     commit_seconds_max=self._options.transaction_timeout_ms / 1000,
                     gate=self._gate,
                     patient=stage.patient,
+                    last=stage.last,
+                    letters=self._options.letters,
                 )
                 lane = stage.new_lane(context)
                 self._lanes[name, partition] = lane

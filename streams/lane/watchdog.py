@@ -112,7 +112,9 @@ class LaneWatch:
             behind = lane.queued_records > 0 or any(
                 known.get(TP(topic, lane.partition), 0) > position for topic, position in positions.items()
             )
-            progress.note(name, (lane.commits, tuple(positions.values())), behind, now)
+            # One that has written too many dead letters waits on purpose.
+            waiting = behind and not lane.letters.is_paused
+            progress.note(name, (lane.commits, tuple(positions.values())), waiting, now)
             watched.add(name)
         progress.forget(progress.watched - watched)
 

@@ -99,8 +99,20 @@ def _opened(breaker: Breaker, now: int, rule: BreakerRule, wait_ms: int) -> Brea
 
 
 THROTTLED_STATUS = 429
+LEFT_ALONE = "left_alone"  # our own word: it was claimed, and then not sent, because the breaker had opened
 # What says nothing about the provider: our own deadline, our own stop, a connection that it ended in good order.
-_NEUTRAL = frozenset(("deadline_passed", "closed", "goaway", "refused_stream", "headers_too_large", "private_address"))
+_NEUTRAL = frozenset(
+    (
+        LEFT_ALONE,
+        "closed",
+        "deadline_passed",
+        "goaway",
+        "headers_too_large",
+        "private_address",
+        "provider_not_configured",
+        "refused_stream",
+    )
+)
 # No answer came, and it is not the push that is to blame.
 _UNREACHABLE = frozenset(("connect_failed", "queue_timeout", "token_timeout"))
 

@@ -111,3 +111,31 @@ def conclude(claims: Sequence[Claim], now: int, out_of_time: bool = False) -> Co
         "EXPIRED" if out_of_time or all(claim.reason == SEND_BY_PASSED for claim in claims) else "DEAD"
     )
     return Conclusion(state_of_none, last.reason, "FREED", now)
+
+
+class Postpone(NamedTuple):
+    """Not now: it contends for its slot anew at `until`, and is of no use after `expires_at`."""
+
+    until: int
+    expires_at: int
+
+
+class TooLate(NamedTuple):
+    """It has waited for as long as it may, or would be of no use any more."""
+
+    reason: str
+
+
+def postpone(now: int, until: int, expires_at: int | None, wait_ms_max: int) -> Postpone | TooLate:
+    """Decide on a notification that certainly was not sent, because its provider fails or is behind.
+
+    The first wait sets when it is of no use any more, if its event did not: so all waits together are bounded.
+    """
+    latest = now + wait_ms_max
+    if expires_at is not None:
+        latest = min(latest, expires_at)
+    if latest <= max(until, now):
+        return TooLate(
+            "of no use any more by then" if latest == expires_at else f"waits for at most {wait_ms_max // 1000} s"
+        )
+    return Postpone(until, latest)

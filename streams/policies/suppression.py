@@ -24,6 +24,7 @@ class SlotPolicy(NamedTuple):
     """The rules of one notification type. All durations in milliseconds.
 
     `limit` places: so many sends within any window. `skew_ms` is the most by which two workers' clocks may differ.
+    `bulk`: what is admitted goes the way of what is sent when nothing else is to be.
     """
 
     window_ms: int
@@ -31,6 +32,7 @@ class SlotPolicy(NamedTuple):
     send_within_ms: int
     grace_ms: int
     skew_ms: int
+    bulk: bool = False
 
 
 class Place(NamedTuple):

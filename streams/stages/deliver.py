@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Mapping
 
 from schemas.codec import Codec
 from schemas.poison import PoisonError
@@ -23,8 +25,10 @@ from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionC
 from streams.stages.blocks import Sweeper
 from streams.stages.deliver_end import end_attempt, note_outcome
 from streams.stages.deliver_entry import Entry, UserQueue, read_entry
-from streams.stages.deliver_open import open_entries
+from streams.stages.deliver_gate import Gate, Parked
+from streams.stages.deliver_open import Opening, open_entries
 from streams.stages.deliver_requests import Attempt, Requests
+from streams.stages.deliver_services import Service, Wait
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings, DeliverTables
 from streams.stages.delivery_rows import devices_key
@@ -33,6 +37,8 @@ from streams.stages.offsets import OffsetTracker
 from streams.topics import TopicNames
 
 WAITING_MAX = 2_000  # entries in memory that wait for their turn, in one lane
+BULK_MAX = 500  # of them, of what is sent when nothing else is to be
+LOOKED_AT_MAX = 64  # beyond those that have a place: some of them may be for a service that has one
 OPENED_MAX = 500  # entries that one step opens: bounds the transaction
 
 
@@ -59,7 +65,9 @@ class DeliverLane(Lane):
         self._clock = PartitionClock(context.wall_ms)
         self._offsets = {topic: OffsetTracker(position) for topic, position in context.positions.items()}
         self._queue = UserQueue()
+        self._parked = Parked()
         self._requests = Requests(settings.connectors, settings.in_flight_max, self._clock.now_ms, self._wake.set)
+        self._deliveries = frozenset((topics.outbox, topics.outbox_bulk))
         self._offsets_at: float | None = None
         self.sweeper = Sweeper(tables.deliveries, self.partition)
 
@@ -75,8 +83,11 @@ class DeliverLane(Lane):
                     return
                 for attempt in attempts:
                     self._requests.start(attempt)
-        finally:
+        except GeneratorExit:
+            raise  # thrown away with its loop: there is nobody left to give anything back to
+        except BaseException:
             self._requests.cancel()
+            raise
 
     async def drain(self) -> None:
         """See Lane; what has not left yet does not leave any more."""
@@ -99,7 +110,12 @@ class DeliverLane(Lane):
             drained = self.draining and not self._requests.under_way and not self._requests.finished
             return None if drained else []
         step.offsets, step.decided_at = offsets, work.now
-        await self.commit(step)
+        try:
+            await self.commit(step)
+        except (Exception, asyncio.CancelledError):
+            for attempt in attempts:  # they do not leave, and give back their places
+                attempt.service.ended(None, work.now)
+            raise
         self._offsets_at = None
         for (topic, _), offset in offsets.items():
             self._offsets[topic].committed(offset)
@@ -107,28 +123,48 @@ class DeliverLane(Lane):
 
     async def _wait_for_work(self) -> None:
         now = time.monotonic()
-        can_take = self._take_at is not None and self._take_at <= now and self._queue.waiting < WAITING_MAX
-        requests = self._requests
-        can_open = self._queue.can_open and requests.under_way < self.settings.in_flight_max
-        drained = self.draining and not requests.under_way
-        if requests.finished or drained or (not self.draining and (can_take or can_open)):
+        take_at = None if self.draining else self._take_at()
+        seconds = [] if take_at is None else [take_at - now]
+        drained = self.draining and not self._requests.under_way
+        can_open = self._queue.can_open and not self.draining and not self._parked.holds_up(self._clock.now_ms())
+        if self._requests.finished or drained or (can_open and not self.letters.is_paused):
+            seconds.append(0.0)
+        if not self.draining:  # then nothing is opened or swept, however long it is due
+            seconds += self._parked_seconds()
+            if self.sweeper.next_at_ms is not None:
+                seconds.append((self.sweeper.next_at_ms - self._clock.now_ms()) / 1000)
+        if self._offsets_at is not None:
+            seconds.append(self._offsets_at - now)
+        left = min(seconds, default=None)
+        if left is not None and left <= 0:
             await asyncio.sleep(0)  # let the other lanes run
             return
-        seconds = None
-        if self.sweeper.next_at_ms is not None and not self.draining:
-            seconds = max(0.0, (self.sweeper.next_at_ms - self._clock.now_ms()) / 1000)
-        if self._offsets_at is not None:
-            wait = max(0.0, self._offsets_at - now)
-            seconds = wait if seconds is None else min(seconds, wait)
-        # Draining, nothing is taken or swept, however long it is due: waiting for that would go round in circles.
-        if self._take_at is not None and self._queue.waiting < WAITING_MAX and not self.draining:
-            wait = max(0.0, self._take_at - now)
-            seconds = wait if seconds is None else min(seconds, wait)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(left):
                 await self._wake.wait()
         except TimeoutError:
             return
+
+    def _take_at(self) -> float | None:
+        """When there is something to take that has room here (monotonic seconds)."""
+        if self._queue.waiting >= WAITING_MAX:
+            return None
+        return self.take_at(last_too=self._queue.bulk < BULK_MAX)
+
+    def _parked_seconds(self) -> list[float]:
+        """When entries that wait for a place may be opened; where that depends on others, those wake the lane."""
+        seconds, now, share = [], self._clock.now_ms(), self.settings.services.share()
+        for service in self._parked.services():
+            answer = service.look(now, share)
+            if not isinstance(answer, Wait):
+                # Its places may all be taken by this lane, which then is woken by the end of one.
+                if self._requests.of(service) < self.settings.in_flight_max:
+                    seconds.append(0.0)
+            elif answer.at is not None:
+                seconds.append((answer.at - now) / 1000)
+            else:
+                service.waiters.add(self._wake.set)
+        return seconds
 
     def _pending_offsets(self) -> dict[tuple[str, int], int]:
         pending = {topic: tracker.pending() for topic, tracker in self._offsets.items()}
@@ -146,13 +182,13 @@ class DeliverLane(Lane):
     # --- what comes in
 
     def _take(self, work: DeliverStep) -> None:
-        if self._queue.waiting >= WAITING_MAX:
+        if self._queue.waiting >= WAITING_MAX or self.letters.is_paused:
             return
-        for chunk in self.take(WAITING_MAX):
+        for chunk in self.take(WAITING_MAX, last_too=self._queue.bulk < BULK_MAX):
             for record in chunk.records:
                 self._offsets[chunk.topic].opened(record.offset)
-                if chunk.topic == self.topics.outbox:
-                    self._take_delivery(work, record)
+                if chunk.topic in self._deliveries:
+                    self._take_delivery(work, record, chunk.topic)
                 else:
                     self._take_directory(work, record, chunk.topic)
             self._offsets[chunk.topic].reached(chunk.end)
@@ -169,36 +205,42 @@ class DeliverLane(Lane):
             work.poison(error, record, topic)
         self._offsets[topic].done(record.offset)
 
-    def _take_delivery(self, work: DeliverStep, record: Record) -> None:
+    def _take_delivery(self, work: DeliverStep, record: Record, topic: str) -> None:
         try:
-            self._queue.add(read_entry(record, self.codec, self.settings))
+            self._queue.add(read_entry(record, topic, self.codec, self.settings))
         except PoisonError as error:
-            work.poison(error, record, self.topics.outbox)
-            self._offsets[self.topics.outbox].done(record.offset)
+            work.poison(error, record, topic)
+            self._offsets[topic].done(record.offset)
 
     # --- claims and outcomes
 
-    def _open(self, work: DeliverStep, settled: int) -> list[Attempt]:
-        """Claim for as many as have room, and ahead for twice as many as ended since the last step: so many will end
-        while these claims are made durable, and as many while the next ones are, and no place stays empty meanwhile.
-        Where nothing ends, nothing is claimed ahead."""
-        room = min(OPENED_MAX, self.settings.in_flight_max + 2 * settled - self._requests.under_way)
-        return open_entries(work, self._queue.next(max(0, room)), self._close)
+    def _open(self, work: DeliverStep, settled: Mapping[Service, int]) -> list[Attempt]:
+        """Claim for as many as their services and this lane have room for."""
+        settings = self.settings
+        gate = Gate(settings.services, self._requests, settings.in_flight_max, settled, work.now)
+        entries = self._parked.next(gate)
+        if not self._parked.holds_up(work.now) and not self.letters.is_paused:
+            entries += self._queue.next(min(OPENED_MAX, gate.places() + LOOKED_AT_MAX) - len(entries))
+        opening = Opening(gate, self._parked, self._close, [])
+        attempts = open_entries(work, entries, opening)
+        self._queue.put_back(opening.blocked)
+        return attempts
 
-    def _settle(self, work: DeliverStep) -> int:
-        """Note the outcomes that there are; return how many."""
+    def _settle(self, work: DeliverStep) -> Mapping[Service, int]:
+        """Note the outcomes that there are; return how many of each service."""
         finished = self._requests.finished
-        count = len(finished)
+        settled: Counter[Service] = Counter()
         while finished:
-            entry, device, outcome, at = finished.popleft()
+            entry, device, outcome, at, service = finished.popleft()
+            settled[service] += 1
             note_outcome(work, entry, device, outcome, at)
             entry.under_way -= 1
             if entry.under_way == 0:
                 end_attempt(work, entry)
                 self._close(entry)
-        return count
+        return settled
 
     def _close(self, entry: Entry) -> None:
         """The entry is done with the commit of this step; the user's next one may follow."""
-        self._offsets[self.topics.outbox].done(entry.record.offset)
+        self._offsets[entry.topic].done(entry.record.offset)
         self._queue.done(entry)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from connectors.outcome import Accepted, Device, NotSent, Outcome
 from schemas.poison import DeadLetterCode, PoisonError
 from schemas.records import State
-from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, conclude
+from streams.policies.breaking import LEFT_ALONE, is_throttled
+from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, TooLate, conclude, postpone
+from streams.policies.local_time import iso_at
 from streams.policies.retrying import RetryAt, next_attempt
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_step import DeliverStep
@@ -36,6 +40,7 @@ def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outco
     elif isinstance(outcome, NotSent):
         phase, reason = "NOT_SENT", outcome.reason
         if outcome.retry:
+            entry.throttled += is_throttled(outcome) or outcome.reason == LEFT_ALONE
             wait = None if outcome.retry_after_seconds is None else int(outcome.retry_after_seconds * 1000)
             _again(entry, device.device_id, wait)
         if outcome.gone_at_ms is not None:
@@ -76,8 +81,47 @@ def end_attempt(work: DeliverStep, entry: Entry) -> None:
         if isinstance(decision, RetryAt):
             work.retry(entry, decision.due_at)
             return
+        if entry.throttled == len(entry.retry) and _postponed(work, entry, work.now + (entry.retry_after_ms or 0)):
+            return
         out_of_time = decision.reason == SEND_BY_PASSED
-    _conclude(work, entry, conclude(list(entry.state.claims.values()), work.now, out_of_time))
+    end = conclude(list(entry.state.claims.values()), work.now, out_of_time)
+    if end.state == "EXPIRED" and _postponed(work, entry, work.now):
+        return
+    _conclude(work, entry, end)
+
+
+def _postponed(work: DeliverStep, entry: Entry, until: int) -> bool:
+    """Whether it waits for longer than `send_by` allows, because nothing of it was sent and its type lets it wait."""
+    if not entry.policy.wait_ms_max or may_have_been_sent(entry):
+        return False
+    reason = next((claim.reason for claim in entry.state.claims.values()), SEND_BY_PASSED)
+    return postpone_entry(work, entry, until, f"{reason}: waits for its provider")
+
+
+def postpone_entry(work: DeliverStep, entry: Entry, until: int, reason: str) -> bool:
+    """Let it contend for its slot anew at `until`; False: it must not wait for so long."""
+    expires_at = entry.delivery["notification"]["expires_at"]
+    decision = postpone(work.now, until, expires_at, entry.policy.wait_ms_max)
+    if isinstance(decision, TooLate):
+        return False
+    notification = {**entry.delivery["notification"], "expires_at": decision.expires_at}
+    entry.delivery = {**entry.delivery, "notification": notification}
+    hold_back(work, entry, decision.until, reason)
+    return True
+
+
+def leave_alone(work: DeliverStep, entry: Entry, device_ids: list[str], until: int, reason: str) -> None:
+    """Nothing may leave for these devices before `until`: their provider fails, or has more to do than it can take.
+
+    What a device has or may have keeps the slot, so the others are tried again within `send_by`, or not at all.
+    """
+    if not may_have_been_sent(entry) and entry.policy.wait_ms_max and postpone_entry(work, entry, until, reason):
+        return
+    if until < entry.delivery["send_by"]:
+        entry.retry += device_ids
+        work.retry(entry, until, reason)
+    else:
+        end_early(work, entry, "EXPIRED", f"{reason}, and not sent after {iso_at(entry.delivery['send_by'], UTC)}")
 
 
 def conclude_claims(work: DeliverStep, entry: Entry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from schemas.keys import partition_of, slot_key
 from schemas.local_times import read_local_time
 from schemas.notification import Subject, read_delivery, subject_of
 from streams.lane.chunk import Record
-from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings
+from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings, Priority
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
 
 
@@ -21,6 +22,7 @@ class Entry:
     """One record of `outbox` that is being worked on: a Delivery or, where `local` is given, a LocalDeferral."""
 
     record: Record
+    topic: str
     delivery: dict[str, Any]
     notification_id: str
     attempt: int  # count of this attempt, first = 1
@@ -34,11 +36,12 @@ class Entry:
     under_way: int = 0
     retry_after_ms: int | None = None
     retry: list[str] = field(default_factory=list)
+    throttled: int = 0
     local: datetime | None = None
 
 
-def read_entry(record: Record, codec: Codec, settings: DeliverSettings) -> Entry:
-    """Read a record of `outbox`. Raises PoisonError."""
+def read_entry(record: Record, topic: str, codec: Codec, settings: DeliverSettings) -> Entry:
+    """Read a record of `outbox` or `outbox-bulk`. Raises PoisonError."""
     name, delivery = read_delivery(record.value, codec)
     notification, local = delivery["notification"], None
     if name == "LocalDeferral":
@@ -49,6 +52,7 @@ def read_entry(record: Record, codec: Codec, settings: DeliverSettings) -> Entry
     user = notification["user_id"].encode()
     return Entry(
         record,
+        topic,
         delivery,
         notification_id,
         delivery["attempt"],
@@ -63,41 +67,73 @@ def read_entry(record: Record, codec: Codec, settings: DeliverSettings) -> Entry
     )
 
 
+class ByPriority:
+    """Entries, the most urgent first, and in their order among equals."""
+
+    def __init__(self) -> None:
+        self._entries: tuple[deque[Entry], ...] = tuple(deque() for _ in Priority)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._entries))
+
+    def add(self, entry: Entry) -> None:
+        """Put it behind those of its priority."""
+        self._entries[entry.policy.priority].append(entry)
+
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Put these, in their order, before all others of their priority."""
+        for entry in reversed(entries):
+            self._entries[entry.policy.priority].appendleft(entry)
+
+    def next(self, count: int) -> list[Entry]:
+        """Take at most so many."""
+        taken: list[Entry] = []
+        for entries in self._entries:
+            taken += [entries.popleft() for _ in range(min(max(0, count - len(taken)), len(entries)))]
+        return taken
+
+
 class UserQueue:
-    """Entries in their order, one of each user at a time."""
+    """Entries by priority and in their order, one of each user at a time."""
 
     def __init__(self) -> None:
         self.waiting = 0  # entries in memory that are not done
-        self._ready: deque[Entry] = deque()
+        self.bulk = 0  # those of them that are sent when nothing else is to be
+        self._ready = ByPriority()
         self._behind: dict[bytes, deque[Entry] | None] = {}  # users with one under way, and what waits behind it
 
     @property
     def can_open(self) -> bool:
         """Whether there is an entry whose turn it is."""
-        return bool(self._ready)
+        return len(self._ready) > 0
 
     def add(self, entry: Entry) -> None:
         """Take an entry; its turn comes when those of its user before it are done."""
         self.waiting += 1
+        self.bulk += entry.policy.priority is Priority.BULK
         if entry.user not in self._behind:
             self._behind[entry.user] = None
-            self._ready.append(entry)
+            self._ready.add(entry)
             return
         behind = self._behind[entry.user]
         if behind is None:  # of most users there is only one: a queue of their own would be half of what an entry takes
             behind = self._behind[entry.user] = deque()
         behind.append(entry)
 
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Let these, which were taken in this order, have their turn again before all others of their priority."""
+        self._ready.put_back(entries)
+
     def next(self, count: int) -> list[Entry]:
         """Return at most so many entries whose turn it is."""
-        ready = self._ready
-        return [ready.popleft() for _ in range(min(count, len(ready)))]
+        return self._ready.next(count)
 
     def done(self, entry: Entry) -> None:
         """An entry is done: the user's next one may follow."""
         self.waiting -= 1
+        self.bulk -= entry.policy.priority is Priority.BULK
         behind = self._behind[entry.user]
         if behind:
-            self._ready.append(behind.popleft())
+            self._ready.add(behind.popleft())
         else:
             del self._behind[entry.user]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from connectors.outcome import Device, Push
 from schemas.poison import PoisonError
@@ -13,20 +14,39 @@ from streams.policies.identity import collapse_id, push_id
 from streams.policies.local_time import iso_at
 from streams.policies.preferences import Hold, Preferences, TooLong, due_at, hold, opt_out, zone_of
 from streams.policies.rendering import RenderFailed, Text, render
-from streams.stages.deliver_end import conclude_claims, end_attempt, end_early, end_unsent, hold_back, note_unsent
+from streams.stages.deliver_end import (
+    conclude_claims,
+    end_attempt,
+    end_early,
+    end_unsent,
+    hold_back,
+    leave_alone,
+    note_unsent,
+)
 from streams.stages.deliver_entry import Entry
+from streams.stages.deliver_gate import Gate, Parked
 from streams.stages.deliver_requests import Attempt
+from streams.stages.deliver_services import Service
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import REMOVED_TYPE
 from streams.stages.delivery_rows import NO_STATE, devices_key, read_devices
 from streams.stages.directory_rows import preferences_key, read_preferences
 
 
-def open_entries(work: DeliverStep, entries: Sequence[Entry], close: Callable[[Entry], None]) -> list[Attempt]:
-    """Open entries in their order; return the requests that may leave once the step is committed.
+class Opening(NamedTuple):
+    """What entries are opened with. `close` is called for each that is done with this step.
 
-    `close` is called for each entry that is done with this step.
+    `blocked` collects those that can neither leave nor wait for their service.
     """
+
+    gate: Gate
+    parked: Parked
+    close: Callable[[Entry], None]
+    blocked: list[Entry]
+
+
+def open_entries(work: DeliverStep, entries: Sequence[Entry], opening: Opening) -> list[Attempt]:
+    """Open entries in their order; return the requests that may leave once the step is committed."""
     if not entries:
         return []
     states = work.states([entry.key for entry in entries])
@@ -34,17 +54,19 @@ def open_entries(work: DeliverStep, entries: Sequence[Entry], close: Callable[[E
     rows = work.directory_rows(keys)
     attempts: list[Attempt] = []
     for entry, state, devices, wishes in zip(entries, states, rows, rows[len(entries) :], strict=False):
-        opened: list[Attempt] = []
+        opened: list[Attempt] | Service = []
         admitted_at = entry.delivery["admitted_at"]
         if state.admitted_at <= admitted_at:  # else it was admitted anew since, and is read once more after a crash
             entry.state = state if state.admitted_at == admitted_at else NO_STATE._replace(admitted_at=admitted_at)
             preferences = read_preferences(wishes)
             if entry.local is None:
-                opened = _open(work, entry, _targets(entry, read_devices(devices)), preferences)
+                opened = _open(work, entry, _targets(entry, read_devices(devices)), preferences, opening)
             elif not entry.state.concluded_attempt:
                 _place(work, entry, entry.local, preferences)
+        if isinstance(opened, Service):
+            continue  # it waits in memory
         if not opened:
-            close(entry)
+            opening.close(entry)
         attempts += opened
     return attempts
 
@@ -70,8 +92,10 @@ def _targets(entry: Entry, devices: list[Device]) -> list[Device]:
     return devices
 
 
-def _open(work: DeliverStep, entry: Entry, targets: list[Device], preferences: Preferences) -> list[Attempt]:
-    """Return the requests for an entry; without any, it is done."""
+def _open(
+    work: DeliverStep, entry: Entry, targets: list[Device], preferences: Preferences, opening: Opening
+) -> list[Attempt] | Service:
+    """Return the requests for an entry; without any, it is done. A service: it waits in memory for a place there."""
     state, settings = entry.state, work.settings
     send_by: int = entry.delivery["send_by"]
     named = [(device.device_id, device.provider.value) for device in targets]
@@ -92,15 +116,34 @@ def _open(work: DeliverStep, entry: Entry, targets: list[Device], preferences: P
     claimed = _wanted(work, entry, [device for device in targets if device.device_id in todo.claim], preferences)
     if not claimed:
         return []
+    passage = opening.gate.ask(claimed)
+    if passage.wait is not None:
+        if opening.parked.put(entry, passage.wait):
+            return passage.wait
+        if not passage.wait.is_slow(work.now):
+            opening.blocked.append(entry)
+            return passage.wait
+    if not passage.go:
+        until, reason = opening.gate.later(claimed, passage.wait)
+        leave_alone(work, entry, [device.device_id for device in claimed], until, reason)
+        return []
     text = _render(entry)
     if isinstance(text, PoisonError):
         end_early(work, entry, "DEAD", f"{text.code}: {text.reason}")
         work.dead(entry, text)
         return []
-    work.claim(entry, claimed)
-    entry.under_way = len(claimed)
+    opening.gate.take(passage)
+    if passage.shut:  # tried again when the others have their outcome
+        entry.retry += [device.device_id for device in passage.shut]
+        entry.throttled += len(passage.shut)
+        entry.retry_after_ms = max(entry.retry_after_ms or 0, passage.until - work.now)
+    work.claim(entry, [device for device, _ in passage.go])
+    entry.under_way = len(passage.go)
     start_by = time.monotonic() + min(settings.claim_seconds, (send_by - work.now) / 1000)
-    return [Attempt(entry, device, _push(entry, device, text, work.now), start_by) for device in claimed]
+    return [
+        Attempt(entry, device, _push(entry, device, text, work.now), start_by, service)
+        for device, service in passage.go
+    ]
 
 
 def _wanted(work: DeliverStep, entry: Entry, devices: list[Device], preferences: Preferences) -> list[Device]:

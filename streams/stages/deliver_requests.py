@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 
 from connectors.outcome import Connector, Device, NotSent, Outcome, ProviderName, Push, Unknown
+from streams.policies.breaking import LEFT_ALONE
 from streams.stages.deliver_entry import Entry
+from streams.stages.deliver_services import Service
 
 
 class Attempt(NamedTuple):
@@ -19,6 +21,7 @@ class Attempt(NamedTuple):
     device: Device
     push: Push
     start_by: float
+    service: Service
 
 
 class Finished(NamedTuple):
@@ -28,13 +31,14 @@ class Finished(NamedTuple):
     device: Device
     outcome: Outcome
     at: int
+    service: Service
 
 
 class Requests:
-    """The requests of one lane, so many at a time; `wake` is called when one has ended.
+    """The requests of one lane, so many to each service at a time; `wake` is called when one has ended.
 
     Those beyond `in_flight_max` wait for their turn, already claimed: the next one leaves when one ends, and not only
-    when the lane has committed again.
+    when the lane has committed again. Each has had a place at its service since it was claimed.
     """
 
     def __init__(
@@ -46,58 +50,88 @@ class Requests:
     ) -> None:
         self._connectors = connectors
         self._in_flight_max = in_flight_max
-        self._waiting: deque[Attempt] = deque()
+        self._asked: Counter[Service] = Counter()
+        self._waiting: dict[Service, deque[Attempt]] = {}
         self._now_ms = now_ms
         self._wake = wake
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Service] = {}
+        self._cancelled = False
         self.finished: deque[Finished] = deque()
         self._draining = False
 
     @property
     def under_way(self) -> int:
         """How many have not ended, those that wait included."""
-        return len(self._tasks) + len(self._waiting)
+        return len(self._tasks) + sum(map(len, self._waiting.values()))
+
+    def of(self, service: Service) -> int:
+        """How many of them are for this service."""
+        return self._asked[service] + len(self._waiting.get(service, ()))
 
     def start(self, attempt: Attempt) -> None:
         """Let a request leave, whose claim is durable."""
-        if len(self._tasks) < self._in_flight_max or self._draining:
-            self._tasks.add(asyncio.create_task(self._ask(attempt)))
+        if self._asked[attempt.service] < self._in_flight_max or self._draining:
+            self._asked[attempt.service] += 1
+            self._tasks[asyncio.create_task(self._ask(attempt))] = attempt.service
         else:
-            self._waiting.append(attempt)
+            self._waiting.setdefault(attempt.service, deque()).append(attempt)
 
     def drain(self) -> None:
         """What has not left yet does not leave any more, and ends at once as not sent."""
         self._draining = True
-        while self._waiting:
-            self.start(self._waiting.popleft())
+        for waiting in self._waiting.values():
+            while waiting:
+                self.start(waiting.popleft())
 
     def cancel(self) -> None:
         """Give up all of them: nobody will note what they are told."""
+        self._cancelled = True
+        now = self._now_ms()
+        for service in self._tasks.values():
+            service.ended(None, now)
+        for service, waiting in self._waiting.items():
+            for _ in waiting:
+                service.ended(None, now)
         self._waiting.clear()
         for task in self._tasks:
             task.cancel()
+        self._tasks.clear()
 
     async def _ask(self, attempt: Attempt) -> None:
-        """Ask for this one, and then for those that wait: a task for each would cost as much as its request."""
-        waiting = self._waiting
-        try:
-            while True:
-                outcome = await self._outcome(attempt)
-                self.finished.append(Finished(attempt.entry, attempt.device, outcome, self._now_ms()))
-                if not waiting:
-                    return
-                self._wake()  # there is an outcome to note, and room for another claim
-                attempt = waiting.popleft()
-        finally:
-            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            self._wake()  # or the lane is drained
+        """Ask for this one, and then for those that wait: a task for each would cost as much as its request.
+
+        It is ended from outside by `cancel` alone, which has given back its place.
+        """
+        service = attempt.service
+        while True:
+            started_at = time.monotonic()
+            outcome = await self._outcome(attempt)
+            now = self._now_ms()
+            self.finished.append(Finished(attempt.entry, attempt.device, outcome, now, service))
+            service.ended(outcome, now, (time.monotonic() - started_at) * 1000)
+            waiting = self._waiting.get(service)
+            if not waiting:
+                break
+            self._wake()  # there is an outcome to note, and room for another claim
+            attempt = waiting.popleft()
+        self._done(service)
+
+    def _done(self, service: Service) -> None:
+        self._tasks.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
+        self._asked[service] -= 1
+        if not self._asked[service]:
+            del self._asked[service]
+            self._waiting.pop(service, None)
+        self._wake()  # or the lane is drained
 
     async def _outcome(self, attempt: Attempt) -> Outcome:
-        _, device, push, start_by = attempt
-        connector = self._connectors.get(device.provider)
+        connector = self._connectors.get(attempt.device.provider)
         if connector is None:
             return NotSent("provider_not_configured", retry=False, provider_wide=True)
+        if attempt.service.breaker.is_open(self._now_ms()):
+            return NotSent(LEFT_ALONE, retry=True)
+        start_by = attempt.start_by
         try:
-            return await connector.send(push, lambda: not self._draining and time.monotonic() < start_by)
+            return await connector.send(attempt.push, lambda: not self._draining and time.monotonic() < start_by)
         except Exception as error:  # a connector must not raise; if one does, nobody knows how far it came
             return Unknown(f"connector_failed: {type(error).__name__}")

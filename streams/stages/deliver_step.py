@@ -12,6 +12,7 @@ from schemas.records import State
 from schemas.verdicts import VerdictOutcome
 from streams.lane.chunk import Record
 from streams.lane.transaction import Step
+from streams.policies.breaking import LEFT_ALONE
 from streams.policies.delivering import Claim
 from streams.stages.blocks import Block
 from streams.stages.dead_letters import dead_letter, letter_key
@@ -103,15 +104,15 @@ class DeliverStep:
         if len(kept) < len(known):
             self._directory[key] = write_devices(user.decode(), kept)
 
-    def retry(self, entry: Entry, due_at: int) -> None:
-        """Put the next attempt on `scheduled`, for the devices that it is for."""
+    def retry(self, entry: Entry, due_at: int, reason: str | None = None) -> None:
+        """Put the next attempt on `scheduled`, for the devices that it is for. `reason`: None, what they were told."""
         lane = self._lane
         delivery = {**entry.delivery, "attempt": entry.attempt + 1, "devices": entry.retry}
         value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": delivery}, lane.topics.scheduled)
         self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value)
         self._put(entry, entry.state._replace(concluded=True, at=self.now))
-        reason = entry.state.claims[entry.retry[0]].reason
-        self.status(entry, "RETRYING", reason, until=due_at)
+        told = (entry.state.claims[device_id].reason for device_id in entry.retry if device_id in entry.state.claims)
+        self.status(entry, "RETRYING", reason or next(told, LEFT_ALONE), until=due_at)
 
     def concluded(self, entry: Entry) -> None:
         """Note that nothing more is to be done for this attempt."""
@@ -137,7 +138,7 @@ class DeliverStep:
             f"attempt {claim.attempt} {claim.provider} {claim.device_id}: {claim.phase} {claim.reason}"
             for claim in entry.state.claims.values()
         ]
-        self.poison(error, entry.record, self._lane.topics.outbox, entry.notification_id, history)
+        self.poison(error, entry.record, entry.topic, entry.notification_id, history)
 
     def poison(
         self,

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import NamedTuple
 
 from connectors.outcome import Connector, ProviderName
 from streams.lane.table import LaneTable
 from streams.policies.preferences import TypeHours
 from streams.policies.retrying import RetryPolicy
+from streams.stages.deliver_services import Services
+
+
+class Priority(IntEnum):
+    """What leaves first."""
+
+    CRITICAL = 0
+    NORMAL = 1
+    BULK = 2
 
 
 class DeliverPolicy(NamedTuple):
@@ -17,7 +27,8 @@ class DeliverPolicy(NamedTuple):
 
     `newest_device`: only the one registered last. `resend_unknown`: what may have been sent is sent again, under the
     same push id and collapse id, so that the device shows one; else it counts as sent. `hours`: its quiet
-    hours and its zone.
+    hours and its zone. `wait_ms_max`: for so long it may wait for a provider, beyond `send_by`. `priority`: what leaves
+    first.
     """
 
     retry: RetryPolicy
@@ -28,6 +39,8 @@ class DeliverPolicy(NamedTuple):
     newest_device: bool
     resend_unknown: bool
     hours: TypeHours = TypeHours()
+    wait_ms_max: int = 0
+    priority: Priority = Priority.NORMAL
 
 
 # What was admitted under a types file that still had its type is not sent, and ends like any other.
@@ -36,9 +49,9 @@ REMOVED_TYPE = DeliverPolicy(RetryPolicy(1, 1, 1), 0, "", "", False, False, Fals
 
 @dataclass(frozen=True, slots=True)
 class DeliverSettings:
-    """`in_flight_max`: requests under way in one lane. `claim_seconds`: a claim that is not started by then is not
-    started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out. `chance` draws
-    from [0, 1)."""
+    """`in_flight_max`: requests under way in one lane, to each service. `claim_seconds`: a claim that is not started by
+    then is not started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out.
+    `chance` draws from [0, 1). `services`: of the whole worker."""
 
     partitions: int
     in_flight_max: int
@@ -47,6 +60,7 @@ class DeliverSettings:
     chance: Callable[[], float]
     connectors: Mapping[ProviderName, Connector]
     policy_of: Callable[[str], DeliverPolicy | None]
+    services: Services = field(default_factory=lambda: Services({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,12 @@ class SuppressDecider:
         self.policy_of = policy_of
         self.codec = codec
         self.headers = {
-            "Delivery": codec.header("Delivery", topics.outbox),
             "Deferral": codec.header("Deferral", topics.scheduled),
             "LocalDeferral": codec.header("LocalDeferral", topics.outbox),
             "Status": codec.header("Status", topics.statuses),
         }
+        self.outbox = (topics.outbox, codec.header("Delivery", topics.outbox))
+        self.bulk = (topics.outbox_bulk, codec.header("Delivery", topics.outbox_bulk))
         self.sweeper = Sweeper(table, partition)
 
     def latest_ms(self) -> int:

@@ -140,7 +140,7 @@ class SuppressStep:
             elif isinstance(decision, Admit):
                 # Held back and released, it is told from its earlier admission by when it was admitted.
                 earlier = 0 if mark_row is None else read_mark(mark_row).at
-                self._admit(decision, head, slot, record, origin, body_of, earlier)
+                self._admit(decision, head, slot, record, origin, body_of, earlier, policy.bulk)
                 mark_byte = FINAL
             elif isinstance(decision, Duplicate):
                 self._status(origin, slot, head, "DUPLICATE", DUPLICATE_REASONS[decision.seen], head.notification_id)
@@ -169,6 +169,7 @@ class SuppressStep:
         origin: Origin,
         body_of: Callable[[Record, Head], bytes],
         earlier: int,
+        bulk: bool,
     ) -> None:
         stage, place = self._stage, decision.place
         if earlier >= place.admitted_at:
@@ -176,11 +177,10 @@ class SuppressStep:
         self._change(place_key(slot, decision.number), place)
         if decision.number == 0:
             self._places[slot] = place
-        value = write_delivery(
-            place.admitted_at, place.send_by, 1, (), *origin, body_of(record, head), stage.headers["Delivery"]
-        )
+        topic, header = stage.bulk if bulk else stage.outbox
+        value = write_delivery(place.admitted_at, place.send_by, 1, (), *origin, body_of(record, head), header)
         user = slot.rpartition(b":")[0]
-        self.step.emit(stage.topics.outbox, partition_of(user, stage.partitions), user, value)
+        self.step.emit(topic, partition_of(user, stage.partitions), user, value)
         self._status(origin, slot, head, "ADMITTED", b"the window is free", None, place.send_by)
 
     def _ask(

@@ -115,7 +115,7 @@ class DeliverWorld:
         """A new owner: recover, and read from the committed offsets on."""
         for table in self.tables.values():
             recover(table, self.log, 0)
-        sources = (TOPICS.outbox, TOPICS.devices, TOPICS.preferences)
+        sources = (TOPICS.outbox, TOPICS.outbox_bulk, TOPICS.devices, TOPICS.preferences)
         positions = {topic: self.log.committed.get((topic, 0), 0) for topic in sources}
         context = LaneContext(
             stage="deliver",

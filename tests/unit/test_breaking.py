@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,36 +15,36 @@ NOW = 1_700_000_000_000
 RULE = BreakerRule(run_max=5, sample_min=20, open_ms_first=1_000, open_ms_max=4_000)
 
 
-def fed(breaker: Breaker, signals: list[Signal], now: int = NOW) -> Breaker:
+def fed(breaker: Breaker, signals: Sequence[Signal], now: int = NOW) -> Breaker:
     for signal in signals:
         breaker = after(breaker, signal, now, RULE)
     return breaker
 
 
 def opened(now: int = NOW) -> Breaker:
-    breaker = fed(Breaker(), ["FAILING"] * 5, now)
+    breaker = fed(Breaker(), ("FAILING",) * 5, now)
     assert breaker.is_open(now)
     return breaker
 
 
 def test_a_run_of_failures_opens_it() -> None:
     """Four in a row are not enough, five are; an answer between them begins the count anew."""
-    assert not fed(Breaker(), ["FAILING"] * 4).is_open(NOW)
-    assert fed(Breaker(), ["FAILING"] * 5).is_open(NOW)
-    assert not fed(Breaker(), ["FAILING"] * 4 + ["ALIVE"] + ["FAILING"] * 4).is_open(NOW)
+    assert not fed(Breaker(), ("FAILING",) * 4).is_open(NOW)
+    assert fed(Breaker(), ("FAILING",) * 5).is_open(NOW)
+    assert not fed(Breaker(), ("FAILING",) * 4 + ("ALIVE",) + ("FAILING",) * 4).is_open(NOW)
 
 
 def test_half_of_the_last_ones_opens_it() -> None:
     """A provider that answers every other request is failing too, however short its runs are."""
-    signals: list[Signal] = ["ALIVE", "FAILING"]
-    assert not fed(Breaker(), signals * 9).is_open(NOW)
-    assert fed(Breaker(), signals * 10).is_open(NOW)
+    signals: Sequence[Signal] = ["ALIVE", "FAILING"]
+    assert not fed(Breaker(), tuple(signals) * 9).is_open(NOW)
+    assert fed(Breaker(), tuple(signals) * 10).is_open(NOW)
 
 
 def test_failures_of_long_ago_do_not_count() -> None:
     """Half of the requests of one stretch fail, and the next stretch is judged alone."""
-    breaker = fed(Breaker(sample_at=NOW), ["ALIVE", "FAILING"] * 9)
-    assert not fed(breaker, ["FAILING"], NOW + 10_000).is_open(NOW + 10_000)
+    breaker = fed(Breaker(sample_at=NOW), ("ALIVE", "FAILING") * 9)
+    assert not fed(breaker, ("FAILING",), NOW + 10_000).is_open(NOW + 10_000)
 
 
 def test_one_word_to_everyone_is_enough() -> None:
@@ -70,7 +72,7 @@ def test_it_closes_slowly() -> None:
     """After one answer two may be under way, and one more with each further answer."""
     now = NOW + 1_000
     breaker = after(opened(), "ALIVE", now, RULE)
-    assert [breaker.allowed(now), fed(breaker, ["ALIVE"] * 2, now).allowed(now)] == [2, 4]
+    assert [breaker.allowed(now), fed(breaker, ("ALIVE", "ALIVE"), now).allowed(now)] == [2, 4]
     assert Breaker().allowed(now) == PLACES_FIRST
 
 

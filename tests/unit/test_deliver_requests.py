@@ -10,8 +10,10 @@ from typing import cast
 from connectors.outcome import Accepted, Device, NotSent, Outcome, ProviderName, Push
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_requests import Attempt, Requests
+from streams.stages.deliver_services import Service, ServiceRule
 
 DEVICE = Device("d", ProviderName.APNS, "a")
+SERVICE = Service("apns", ServiceRule(), 7)
 NO_ENTRY = cast(Entry, None)  # it is only handed back
 
 
@@ -40,7 +42,7 @@ class Gate:
 
 def attempt(number: int) -> Attempt:
     push = Push(f"p{number}", "n", "t", DEVICE, "", "", {}, 60, "c")
-    return Attempt(NO_ENTRY, DEVICE, push, time.monotonic() + 3600)
+    return Attempt(NO_ENTRY, DEVICE, push, time.monotonic() + 3600, SERVICE)
 
 
 async def turn() -> None:
