@@ -88,8 +88,18 @@ class Conclusion(NamedTuple):
     at: int
 
 
+def latest_claims(claims: Sequence[Claim]) -> list[Claim]:
+    """Return the last claim for each device."""
+    latest: dict[str, Claim] = {}
+    for claim in claims:
+        known = latest.get(claim.device_id)
+        if known is None or known.attempt < claim.attempt:
+            latest[claim.device_id] = claim
+    return list(latest.values())
+
+
 def conclude(claims: Sequence[Claim], now: int, out_of_time: bool = False) -> Conclusion:
-    """Conclude over the outcomes of all devices. One device that took it makes it ACCEPTED.
+    """Conclude over the outcomes of all devices and attempts. One device that took it makes it ACCEPTED.
 
     `out_of_time`: a further attempt was due, but only after `send_by`: that is EXPIRED, not DEAD.
 
@@ -106,9 +116,10 @@ def conclude(claims: Sequence[Claim], now: int, out_of_time: bool = False) -> Co
             # An UNKNOWN beside an ACCEPTED counts for the window as well: `latest` is over both.
             verdict: Literal["ACCEPTED", "UNKNOWN"] = "ACCEPTED" if state == "ACCEPTED" else "UNKNOWN"
             return Conclusion(verdict, first.reason, verdict, latest)
-    last = max(claims, key=lambda claim: claim.at)
+    final = latest_claims(claims)
+    last = max(final, key=lambda claim: claim.at)
     state_of_none: Literal["EXPIRED", "DEAD"] = (
-        "EXPIRED" if out_of_time or all(claim.reason == SEND_BY_PASSED for claim in claims) else "DEAD"
+        "EXPIRED" if out_of_time or all(claim.reason == SEND_BY_PASSED for claim in final) else "DEAD"
     )
     return Conclusion(state_of_none, last.reason, "FREED", now)
 

@@ -94,7 +94,8 @@ def _postponed(work: DeliverStep, entry: Entry, until: int) -> bool:
     """Whether it waits for longer than `send_by` allows, because nothing of it was sent and its type lets it wait."""
     if not entry.policy.wait_ms_max or may_have_been_sent(entry):
         return False
-    reason = next((claim.reason for claim in entry.state.claims.values()), SEND_BY_PASSED)
+    last = max(entry.state.claims.values(), key=lambda claim: (claim.attempt, claim.at), default=None)
+    reason = SEND_BY_PASSED if last is None else last.reason
     return postpone_entry(work, entry, until, f"{reason}: waits for its provider")
 
 

@@ -35,11 +35,11 @@ REMEMBERED_MS = 24 * 3600 * 1000  # longer than any delivery lasts; after it, a 
 
 
 def _with_claim(claims: Mapping[str, Claim], claim: Claim) -> dict[str, Claim]:
-    """Put a claim in place of its device's last one, which is kept where it may have arrived: a later attempt that
-    certainly was not sent, or not even claimed because its time was over, takes nothing back."""
+    """Put a claim in place of its device's last one, which is kept beside it: a later attempt that certainly was not
+    sent does not take back what may have arrived, and a dead letter tells of all attempts."""
     changed = dict(claims)
     before = changed.get(claim.device_id)
-    if before is not None and before.phase == "UNKNOWN" and before.attempt < claim.attempt:
+    if before is not None and before.attempt < claim.attempt:
         changed[earlier_claim(before)] = before
     changed[claim.device_id] = claim
     return changed
@@ -136,7 +136,7 @@ class DeliverStep:
         """Put an entry on `dead-letters`, with the answers that it got."""
         history = [
             f"attempt {claim.attempt} {claim.provider} {claim.device_id}: {claim.phase} {claim.reason}"
-            for claim in entry.state.claims.values()
+            for claim in sorted(entry.state.claims.values(), key=lambda claim: claim.attempt)
         ]
         self.poison(error, entry.record, entry.topic, entry.notification_id, history)
 

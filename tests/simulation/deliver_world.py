@@ -10,14 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from connectors.outcome import Accepted, Device, NotSent, Outcome, ProviderName, Push
+from connectors.outcome import Accepted, Connector, Device, NotSent, Outcome, ProviderName, Push
 from schemas.codec import Codec
 from schemas.keys import slot_key
 from streams.lane.lane import LaneContext
+from streams.lane.letters import NO_LETTER_RULE
 from streams.lane.table import LaneTable
 from streams.lane.transaction import PartitionTransaction, Step, StepFailedError
 from streams.policies.retrying import RetryPolicy
 from streams.stages.deliver import DeliverLane
+from streams.stages.deliver_services import Services
 from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables
 from streams.stages.delivery_rows import write_devices
 from streams.topics import TopicNames
@@ -91,6 +93,10 @@ class DeliverWorld:
         self.fail_commits = False
         self.now = NOW
         self.policies: dict[str, DeliverPolicy | None] = {}
+        self.connectors: dict[ProviderName, Connector] = {ProviderName.APNS: self.connector}
+        self.services = Services({})
+        self.in_flight_max = 100
+        self.letters = NO_LETTER_RULE
         app = unstarted_app(directory, 1)
         self.tables: Mapping[str, LaneTable] = {
             name: new_table(app, LaneTable, name) for name in ("deliveries", "directory")
@@ -126,15 +132,18 @@ class DeliverWorld:
             release=lambda topic, partition: None,
             wall_ms=lambda: self.now,
             commit_seconds_max=WAIT_SECONDS_MAX,
+            last=frozenset((TOPICS.outbox_bulk,)),
+            letters=self.letters,
         )
         settings = DeliverSettings(
             partitions=1,
-            in_flight_max=100,
+            in_flight_max=self.in_flight_max,
             claim_seconds=60.0,
             grace_ms=GRACE_MS,
             chance=lambda: 0.5,
-            connectors={ProviderName.APNS: self.connector},
+            connectors=self.connectors,
             policy_of=self.policy,
+            services=self.services,
         )
         tables = DeliverTables(self.tables["deliveries"], self.tables["directory"])
         self.lane = DeliverLane(context, tables, TOPICS, settings, CODEC)
@@ -169,7 +178,8 @@ class DeliverWorld:
         self.append(TOPICS.preferences, user.encode(), CODEC.encode("Preferences", {"user_id": user, **wishes}))
 
     def delivery(self, notification_id: str, user: str = "u", **changes: Any) -> int:
-        """An admitted notification arrives on `outbox`; `changes` are fields of Delivery or of its Notification."""
+        """An admitted notification arrives; `changes` are fields of Delivery or of its Notification, and the topic."""
+        topic = changes.pop("topic", TOPICS.outbox)
         notification: dict[str, Any] = {
             "notification_id": notification_id,
             "user_id": user,
@@ -182,11 +192,11 @@ class DeliverWorld:
             "send_by": self.now + SEND_WITHIN_MS,
             "attempt": 1,
             "origin_partition": 0,
-            "origin_offset": self.log.end(TOPICS.outbox, 0),
+            "origin_offset": self.log.end(topic, 0),
             "notification": notification,
             **changes,
         }
-        return self.append(TOPICS.outbox, user.encode(), CODEC.encode("Delivery", delivery))
+        return self.append(topic, user.encode(), CODEC.encode("Delivery", delivery))
 
     def read(self, topic: str) -> list[dict[str, Any]]:
         """The records that were committed on a topic."""
