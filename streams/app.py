@@ -24,6 +24,7 @@ from streams.policies.retrying import RetryPolicy
 from streams.policies.suppression import SlotPolicy
 from streams.settings import Settings, kafka_client_options
 from streams.stages.deliver import DeliverLane
+from streams.stages.deliver_metrics import ServicesCollector
 from streams.stages.deliver_services import ServiceRule, Services
 from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables, Priority
 from streams.stages.schedule import ScheduleDecider, ScheduleOptions
@@ -157,6 +158,8 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         policy_of=deliver_policies(parts.types, parts.settings.time_zone),
         services=Services(service_rules(parts.settings), share),
     )
+
+    app.metrics.add(ServicesCollector(settings.services, parts.wall_ms))
 
     def new_lane(context: LaneContext) -> DeliverLane:
         return DeliverLane(context, tables, topics, settings, parts.codec)

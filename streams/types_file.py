@@ -48,7 +48,13 @@ class TypePolicy(BaseModel):
         description="How long a provider may keep it for a device that is off; 0: not at all. At most the window, "
         "which is also the default.",
     )
-    attempts: int = Field(5, ge=1, le=100, description="Attempts that are certainly not sent before it is given up.")
+    attempts: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Attempts that are certainly not sent before it is given up. Where no connection came about or the "
+        "provider asked to be asked later, it waits instead, for as long as `wait_seconds_max` lets it.",
+    )
     backoff_seconds_first: float = Field(1.0, gt=0, le=3600, description="Wait before the second attempt; it doubles.")
     backoff_seconds_max: float = Field(60.0, gt=0, le=DAY_SECONDS, description="The longest wait between two attempts.")
     on_unknown: Literal["drop", "resend"] = Field(

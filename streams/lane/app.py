@@ -16,7 +16,7 @@ from .chunk import Chunk, ChunkSchema
 from .consumer import LaneConsumer, LaneTransport
 from .lane import wall_ms
 from .lanes import LaneOptions, Lanes, Stage
-from .letters import NO_LETTER_RULE, LetterRule
+from .letters import NO_LETTER_RULE, LetterRule, LettersCollector
 from .recovery import ChangelogReplay, LaneTableManager
 from .table import LaneTable, StoreBudget
 
@@ -92,6 +92,7 @@ class LaneApp(faust.App):
             release=lambda tp: self._lane_consumer().release(tp),
             on_failure=self.fail,
         )
+        self.metrics.add(LettersCollector(self.lanes.letters))
 
     def _lane_consumer(self) -> LaneConsumer:
         return cast(LaneConsumer, self.consumer)

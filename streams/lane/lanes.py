@@ -12,7 +12,7 @@ from faust.types import TP
 
 from .chunk import Chunk
 from .lane import Lane, LaneContext
-from .letters import NO_LETTER_RULE, LetterRule
+from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
 from .table import LaneTable
 from .transaction import ClockRule, PartitionTransaction
 
@@ -88,6 +88,10 @@ class Lanes:
     def lanes(self, stage: str) -> dict[int, Lane]:
         """Return the open lanes of one stage by partition."""
         return {partition: lane for (name, partition), lane in self._lanes.items() if name == stage}
+
+    def letters(self) -> dict[tuple[str, int], LetterBudget]:
+        """Return what each open lane may still write to the dead letters."""
+        return {place: lane.letters for place, lane in self._lanes.items()}
 
     def all(self) -> list[Lane]:
         """Return the open lanes of all stages."""

@@ -132,7 +132,7 @@ def said(outcome: Outcome) -> Said | None:
     wait_ms = int((outcome.retry_after_seconds or 0.0) * 1000)
     if isinstance(outcome, Unknown):
         return Said("FAILING", wait_ms)
-    if is_throttled(outcome):
+    if outcome.status == THROTTLED_STATUS:
         return Said("THROTTLED", wait_ms, outcome.provider_wide)
     if outcome.provider_wide or outcome.reason in _UNREACHABLE:
         return Said("FAILING", wait_ms)
@@ -140,6 +140,7 @@ def said(outcome: Outcome) -> Said | None:
     return None if outcome.reason in _NEUTRAL or outcome.status is None else Said("ALIVE")
 
 
-def is_throttled(outcome: NotSent) -> bool:
-    """Whether the provider asks to be asked later, and refuses nothing."""
-    return outcome.status == THROTTLED_STATUS
+def is_providers_fault(outcome: NotSent) -> bool:
+    """Whether it was not sent for a reason that has nothing to do with it: it may wait, and need not die of it."""
+    told = said(outcome)
+    return told is None or told.signal != "ALIVE"

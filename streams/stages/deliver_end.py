@@ -7,7 +7,7 @@ from datetime import UTC
 from connectors.outcome import Accepted, Device, NotSent, Outcome
 from schemas.poison import DeadLetterCode, PoisonError
 from schemas.records import State
-from streams.policies.breaking import LEFT_ALONE, is_throttled
+from streams.policies.breaking import is_providers_fault
 from streams.policies.delivering import SEND_BY_PASSED, Claim, Conclusion, TooLate, conclude, postpone
 from streams.policies.local_time import iso_at
 from streams.policies.retrying import RetryAt, next_attempt
@@ -40,7 +40,7 @@ def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outco
     elif isinstance(outcome, NotSent):
         phase, reason = "NOT_SENT", outcome.reason
         if outcome.retry:
-            entry.throttled += is_throttled(outcome) or outcome.reason == LEFT_ALONE
+            entry.excused += is_providers_fault(outcome)
             wait = None if outcome.retry_after_seconds is None else int(outcome.retry_after_seconds * 1000)
             _again(entry, device.device_id, wait)
         if outcome.gone_at_ms is not None:
@@ -81,7 +81,7 @@ def end_attempt(work: DeliverStep, entry: Entry) -> None:
         if isinstance(decision, RetryAt):
             work.retry(entry, decision.due_at)
             return
-        if entry.throttled == len(entry.retry) and _postponed(work, entry, work.now + (entry.retry_after_ms or 0)):
+        if entry.excused == len(entry.retry) and _postponed(work, entry, work.now + (entry.retry_after_ms or 0)):
             return
         out_of_time = decision.reason == SEND_BY_PASSED
     end = conclude(list(entry.state.claims.values()), work.now, out_of_time)

@@ -36,7 +36,7 @@ class Entry:
     under_way: int = 0
     retry_after_ms: int | None = None
     retry: list[str] = field(default_factory=list)
-    throttled: int = 0
+    excused: int = 0  # how many of `retry` were not sent for reasons of their provider
     local: datetime | None = None
 
 

@@ -135,7 +135,7 @@ def _open(
     opening.gate.take(passage)
     if passage.shut:  # tried again when the others have their outcome
         entry.retry += [device.device_id for device in passage.shut]
-        entry.throttled += len(passage.shut)
+        entry.excused += len(passage.shut)
         entry.retry_after_ms = max(entry.retry_after_ms or 0, passage.until - work.now)
     work.claim(entry, [device for device, _ in passage.go])
     entry.under_way = len(passage.go)

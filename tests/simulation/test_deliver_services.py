@@ -70,6 +70,15 @@ def deferrals(world: DeliverWorld) -> list[dict[str, Any]]:
     ]
 
 
+async def until_waiting(world: DeliverWorld, count: int) -> None:
+    """Let the lane take so many entries, one of which is under way."""
+    for _ in range(1_000):
+        if world.lane._queue.waiting == count:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(f"{world.lane._queue.waiting} entries, not {count}")
+
+
 def fail_fcm(world: DeliverWorld, fcm: ScriptedConnector) -> None:
     """Three answers that open its breaker."""
     for number in range(3):
@@ -249,8 +258,7 @@ def test_what_is_critical_leaves_first_and_bulk_last(play: Callable[..., None]) 
         for number in (3, 4):
             world.delivery(f"normal{number}", f"a{number}")
         world.delivery("code", "a5", type="code")
-        while world.lane._queue.waiting < 6:  # bounded by the time limit of the test
-            await asyncio.sleep(0)
+        await until_waiting(world, 6)
         first.set_result(Accepted(200))
         await world.until_committed()
         await world.until_committed(TOPICS.outbox_bulk)
