@@ -84,6 +84,7 @@ class System:
     directory: Path
     environment: dict[str, str]
     processes: list[Process]
+    simulators: Mapping[str, Any] = field(default_factory=dict)
 
     def worker(self, name: str, ready: bool = True) -> Process:
         """Start a worker and wait until it has its partitions."""
@@ -191,7 +192,7 @@ def system(kafka: str, prefix: str, directory: Path, security: Mapping[str, str]
         processes.append(simulators)
         asyncio.run(ensure_topics(settings))
         where = first_line(simulators)
-        found = System(settings, directory, {**own, **provider_environment(where)}, processes)
+        found = System(settings, directory, {**own, **provider_environment(where)}, processes, where)
         plan = Plan(users=USERS, events=0, seed=1, schedule_seconds=0)
         addresses = new_addresses(where["control_url"], plan)
         registered = [Message(m.key or b"", m.value or b"") for m in devices(Codec(), plan, addresses, now_ms())]

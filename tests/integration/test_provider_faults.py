@@ -1,0 +1,137 @@
+"""A worker and providers that fail, on real connections: nothing is lost, nothing doubled, and the others go on.
+
+Every user has one device, every tenth a second one. Each part sends everybody a notification of a type of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.records import FINAL_STATES
+from streams.demo.processes import Process
+from streams.demo.workload import user_id
+from tests.integration.system import SECONDS_MAX, USERS, Statuses, System, event, system, web_url
+
+PROVIDERS = ("apns", "fcm", "webpush")
+LOOK_SECONDS = 0.1
+FAILURES = 3  # in a row open a breaker here
+# Those who have one device only, at FCM and not.
+FCM_ONLY = [user_id(number) for number in range(USERS) if number % 3 == 1 and number % 10]
+OTHERS = [user_id(number) for number in range(USERS) if number % 3 != 1 and number % 10]
+
+
+class Line:
+    """A system with one worker, and its simulators over their control port."""
+
+    def __init__(self, found: System, worker: Process) -> None:
+        self.system = found
+        self.worker = worker
+        self._url = found.simulators["control_url"]
+
+    @contextmanager
+    def fault(self, providers: tuple[str, ...], fault: str, **numbers: Any) -> Iterator[None]:
+        """Let a fault strike as long as the block lasts."""
+        for provider in providers:
+            self._post("faults", {"provider": provider, "fault": fault, **numbers})
+        yield
+        for provider in providers:
+            self._post("faults", {"provider": provider, "clear": True})
+
+    def struck(self, provider: str, fault: str) -> int:
+        """How often a fault has struck."""
+        with urllib.request.urlopen(f"{self._url}/counts", timeout=30) as answer:
+            return int(json.load(answer)["struck"][provider].get(fault, 0))
+
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        request = urllib.request.Request(f"{self._url}/{path}", json.dumps(body).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def send(self, kind: str, users: list[str]) -> None:
+        """A notification of this type for each of them."""
+        self.system.produce([event(user, kind, f"{kind}-{user}") for user in users])
+
+    def until(self, kind: str, users: list[str], states: frozenset[str] = FINAL_STATES) -> Counter[str]:
+        """Wait until the last word about each of them is one of these; return how often each is."""
+        last: dict[str, str] = {}
+        wanted = {f"{kind}-{user}" for user in users}
+
+        def ready(seen: Statuses) -> bool:
+            last.update({status["notification_id"]: status["state"] for status in seen.records})
+            return all(last.get(notification_id) in states for notification_id in wanted)
+
+        self.system.statuses(ready)
+        return Counter(last[notification_id] for notification_id in wanted)
+
+    def breaker_is_open(self) -> bool:
+        """What the worker's metrics say of FCM."""
+        with urllib.request.urlopen(f"{web_url(self.worker)}/metrics", timeout=30) as answer:
+            return 'ringonce_provider_breaker_open{service="fcm"} 1.0' in answer.read().decode()
+
+    def shown(self) -> Counter[str]:
+        """How often each notification reached each address, by the simulators' own record."""
+        lines = Path(self.system.simulators["log_file"]).read_text(encoding="utf-8").splitlines()
+        pushes = [json.loads(line) for line in lines]
+        return Counter(f"{push['notification_id']} {push['address']}" for push in pushes)
+
+
+@pytest.fixture
+def line(kafka: str, prefix: str, tmp_path: Path) -> Iterator[Line]:
+    """One worker, whose breakers open early."""
+    with system(kafka, prefix, tmp_path) as found:
+        for name in PROVIDERS:
+            found.environment[f"RINGONCE_{name.upper()}_BREAKER_FAILURES"] = str(FAILURES)
+        worker = found.worker("worker")
+        found.wait_for_devices()
+        yield Line(found, worker)
+
+
+def test_providers_that_fail_lose_nothing_double_nothing_and_hold_back_nobody(line: Line) -> None:
+    """Dead FCM, 429 for everybody, GOAWAY again and again, tokens that expire: all are served once, in the end."""
+    everybody = [user_id(number) for number in range(USERS)]
+    _while_fcm_is_dead(line)
+    with line.fault(PROVIDERS, "throttle", retry_after_seconds=1.0):
+        line.send("storm", everybody)
+        line.until("storm", everybody, frozenset(("DEFERRED", "RETRYING", "SENDING", "ATTEMPTED")))
+    assert line.until("storm", everybody) == Counter(ACCEPTED=USERS)
+    with line.fault(PROVIDERS, "goaway_every", every=5):
+        line.send("away", everybody)
+        assert line.until("away", everybody) == Counter(ACCEPTED=USERS)
+    with line.fault(PROVIDERS, "expire_tokens", count=2):
+        line.send("token", everybody)
+        assert line.until("token", everybody) == Counter(ACCEPTED=USERS)
+    assert [line.struck(name, "expire_tokens") for name in PROVIDERS] == [2, 2, 2]
+    assert min(line.struck(name, "goaway_every") for name in PROVIDERS) > 0
+    assert set(line.shown().values()) == {1}
+
+
+def _while_fcm_is_dead(line: Line) -> None:
+    """A few are spent on finding it out; the others wait, arrive afterwards, and nobody else notices."""
+    first, rest = FCM_ONLY[:FAILURES], FCM_ONLY[FAILURES:]
+    with line.fault(("fcm",), "unavailable", retry_after_seconds=None):
+        for user in first:
+            line.send("dead", [user])
+        assert line.until("dead", first) == Counter(UNKNOWN=FAILURES)
+        _until(line.breaker_is_open)
+        line.send("dead", rest + OTHERS)
+        assert line.until("dead", OTHERS) == Counter(ACCEPTED=len(OTHERS))
+        line.until("dead", rest, frozenset(("DEFERRED", "UNKNOWN")))
+    ended = line.until("dead", rest)
+    assert set(ended) <= {"ACCEPTED", "UNKNOWN"}
+    assert ended["UNKNOWN"] <= 2, "those that it was tried with while it was dead"
+    assert not line.breaker_is_open()
+
+
+def _until(ready: Any) -> None:
+    give_up_at = time.monotonic() + SECONDS_MAX
+    while not ready():
+        assert time.monotonic() < give_up_at
+        time.sleep(LOOK_SECONDS)
