@@ -1,8 +1,8 @@
 """Reads the values of `outbox`: the hot path of deliver, used once for every push.
 
-What it gives is what `Codec.decode` gives, field by field. The usual Delivery (a first attempt, texts of less than 8 kB,
-one map block) is read here by hand, and each byte of it is looked at; whatever is unusual, an older schema or any flaw
-is left to the complete reader, which knows every case and names what is wrong.
+What it gives is what `Codec.decode` gives, field by field. The usual Delivery (a first attempt, texts of less than
+8 kB, one map block) is read here by hand, and each byte of it is looked at; whatever is unusual, an older schema or any
+flaw is left to the complete reader, which knows every case and names what is wrong.
 """
 
 from __future__ import annotations
@@ -173,4 +173,3 @@ def _long_texts(tail: bytes) -> tuple[str | None, str | None, dict[str, str]]:
     if at != len(tail):
         raise UnusualError
     return found[0], found[1], data
-

@@ -33,7 +33,7 @@ def read_device_row(row: bytes) -> list[DeviceFields]:
             pass  # Legal: the complete reader knows.
     record = _CODEC.decode_own(row, "Devices")
     names = ("device_id", "provider", "address", "p256dh", "auth", "registered_at")
-    return [tuple(device[name] for name in names) for device in record["devices"]]  # type: ignore[misc] # these six
+    return [tuple(device[name] for name in names) for device in record["devices"]]
 
 
 def _read_usual(row: bytes) -> list[DeviceFields]:

@@ -15,6 +15,7 @@ from schemas.notification import (
     current_body,
     notification_body,
     read_slot,
+    subject_of,
     write_deferral,
     write_delivery,
     write_delivery_state,
@@ -137,8 +138,9 @@ def test_a_status_without_a_slot_has_empty_parts(key: bytes) -> None:
 @given(records("Verdict"))
 def test_verdicts_are_those_of_the_codec(verdict: dict[str, Any]) -> None:
     """A Verdict has the bytes of one that was encoded from a dictionary."""
-    texts = {name: verdict[name].encode() for name in ("notification_id", "user_id", "type")}
-    written = write_verdict(CODEC.header("Verdict"), **texts, outcome=verdict["outcome"], at=verdict["at"])
+    notification_id, user_id, kind = (verdict[name].encode() for name in ("notification_id", "user_id", "type"))
+    notification = subject_of(notification_id, user_id, kind, 0, 0).notification
+    written = write_verdict(CODEC.header("Verdict"), notification, verdict["outcome"], verdict["at"])
     assert written == CODEC.encode("Verdict", verdict)
 
 
