@@ -37,6 +37,8 @@ _DELIVERING: Final = "tests/unit/test_delivering.py"
 _SCHEDULE_STORE: Final = "tests/simulation/test_schedule_store.py"
 _SCHEDULE_COMMANDS: Final = "tests/simulation/test_schedule_commands.py"
 _QUIET: Final = "tests/simulation/test_quiet_hours_line.py"
+_SERVICES: Final = "tests/simulation/test_deliver_services.py"
+_OUTAGE: Final = "it costs notifications that may have been sent, which are allowed to be lost to it"
 _BELOW: Final = "the simulation stands above this layer; it is shown on a real connection"
 
 MUTANTS: Final = (
@@ -45,18 +47,18 @@ MUTANTS: Final = (
         "claim after the request",
         "P2",
         _DELIVER,
-        "        await self.commit(step)\n        self._offsets_at = None\n",
+        "        try:\n            await self.commit(step)\n",
         "        for attempt in attempts:\n            self._requests.start(attempt)\n        attempts = []\n"
-        "        await self.commit(step)\n        self._offsets_at = None\n",
+        "        try:\n            await self.commit(step)\n",
         (_LANE_TESTS, SIMULATION),
     ),
     Mutant(
         "offset before the outcome",
         "P3",
         _DELIVER,
-        "            self._queue.add(read_entry(record, self.codec, self.settings))\n",
-        "            self._queue.add(read_entry(record, self.codec, self.settings))\n"
-        "            self._offsets[self.topics.outbox].done(record.offset)\n",
+        "            self._queue.add(read_entry(record, topic, self.codec, self.settings))\n",
+        "            self._queue.add(read_entry(record, topic, self.codec, self.settings))\n"
+        "            self._offsets[topic].done(record.offset)\n",
         (_LANE_TESTS, SIMULATION),
     ),
     Mutant(
@@ -365,5 +367,47 @@ MUTANTS: Final = (
         "    if isinstance(decision, Hold):\n",
         "    if isinstance(decision, Hold) and entry.attempt > 1:\n",
         (_QUIET, SIMULATION),
+    ),
+    # --- providers that fail
+    Mutant(
+        "the breaker never opens",
+        "P3",
+        "streams/policies/breaking.py",
+        "        run >= rule.run_max\n",
+        "        run > 10**9\n",
+        ("tests/unit/test_breaking.py", _SERVICES),
+        _OUTAGE,
+    ),
+    Mutant(
+        "a wait keeps the slot of nobody",
+        "P3",
+        "streams/stages/deliver_end.py",
+        "    hold_back(work, entry, decision.until, reason)\n    return True\n",
+        "    work.concluded(entry)\n    return True\n",
+        (_SERVICES, SIMULATION),
+    ),
+    Mutant(
+        "what may have arrived waits and is sent again",
+        "P1",
+        "streams/stages/deliver_end.py",
+        "    if not entry.policy.wait_ms_max or may_have_been_sent(entry):\n        return False\n",
+        "    if not entry.policy.wait_ms_max:\n        return False\n",
+        (_LANE_TESTS, _SERVICES, SIMULATION),
+    ),
+    Mutant(
+        "places are not given back",
+        "P3",
+        "streams/stages/deliver_services.py",
+        "        self.under_way -= 1\n",
+        "        self.under_way -= self.under_way % 2\n",
+        (_SERVICES, SIMULATION),
+    ),
+    Mutant(
+        "a waiting entry is forgotten",
+        "P3",
+        "streams/stages/deliver_gate.py",
+        "        parked.add(entry)\n        return True\n",
+        "        return True\n",
+        (_SERVICES, SIMULATION),
     ),
 )
