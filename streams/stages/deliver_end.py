@@ -92,7 +92,7 @@ def end_attempt(work: DeliverStep, entry: Entry) -> None:
 
 def _postponed(work: DeliverStep, entry: Entry, until: int) -> bool:
     """Whether it waits for longer than `send_by` allows, because nothing of it was sent and its type lets it wait."""
-    if not entry.policy.wait_ms_max or may_have_been_sent(entry):
+    if not entry.policy.wait_ms_max:
         return False
     last = max(entry.state.claims.values(), key=lambda claim: (claim.attempt, claim.at), default=None)
     reason = SEND_BY_PASSED if last is None else last.reason
