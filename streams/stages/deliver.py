@@ -36,10 +36,13 @@ from streams.stages.directory_rows import directory_row, preferences_key
 from streams.stages.offsets import OffsetTracker
 from streams.topics import TopicNames
 
-WAITING_MAX = 2_000  # entries in memory that wait for their turn, in one lane
-BULK_MAX = 500  # of them, of what is sent when nothing else is to be
+WAITING_MAX = 4_000  # entries in memory that wait for their turn, in one lane
+BULK_MAX = 1_000  # of them, of what is sent when nothing else is to be
 LOOKED_AT_MAX = 64  # beyond those that have a place: some of them may be for a service that has one
-OPENED_MAX = 500  # entries that one step opens: bounds the transaction
+OPENED_MAX = 1_000  # entries that one step opens: bounds the transaction
+# A whole step takes longer than many an answer does. After so many entries, 3 to 5 ms, the loop has its turn: what was
+# answered meanwhile makes room for the next requests.
+ENTRIES_AT_ONCE = 100
 
 
 class DeliverLane(Lane):
@@ -96,21 +99,21 @@ class DeliverLane(Lane):
 
     async def _step(self) -> list[Attempt] | None:
         """Take one step; return the requests that may leave now, or None when drained."""
-        work = DeliverStep(self, self._clock.now_ms())
-        settled = self._settle(work)
+        work = DeliverStep(self, self._clock.now_ms(), time.monotonic())
         attempts: list[Attempt] = []
-        if not self.draining:
-            self._take(work)
-            attempts = self._open(work, settled)
-            for key, block in self.sweeper.due(work.now):
-                work.forget(key, block)
-        step = work.finish()
-        offsets = self._pending_offsets()
-        if step.is_empty() and not self._is_time_for_offsets(offsets):
-            drained = self.draining and not self._requests.under_way and not self._requests.finished
-            return None if drained else []
-        step.offsets, step.decided_at = offsets, work.now
         try:
+            settled = await self._settle(work)
+            if not self.draining:
+                await self._take(work)
+                await self._open(work, settled, attempts)
+                for key, block in self.sweeper.due(work.now):
+                    work.forget(key, block)
+            step = work.finish()
+            offsets = self._pending_offsets()
+            if step.is_empty() and not self._is_time_for_offsets(offsets):
+                drained = self.draining and not self._requests.under_way and not self._requests.finished
+                return None if drained else []
+            step.offsets, step.decided_at = offsets, work.now
             await self.commit(step)
         except (Exception, asyncio.CancelledError):
             for attempt in attempts:  # they do not leave, and give back their places
@@ -181,17 +184,20 @@ class DeliverLane(Lane):
 
     # --- what comes in
 
-    def _take(self, work: DeliverStep) -> None:
+    async def _take(self, work: DeliverStep) -> None:
         if self._queue.waiting >= WAITING_MAX or self.letters.is_paused:
             return
         for chunk in self.take(WAITING_MAX, last_too=self._queue.bulk < BULK_MAX):
-            for record in chunk.records:
-                self._offsets[chunk.topic].opened(record.offset)
-                if chunk.topic in self._deliveries:
+            offsets, is_delivery = self._offsets[chunk.topic], chunk.topic in self._deliveries
+            for count, record in enumerate(chunk.records, 1):
+                offsets.opened(record.offset)
+                if is_delivery:
                     self._take_delivery(work, record, chunk.topic)
                 else:
                     self._take_directory(work, record, chunk.topic)
-            self._offsets[chunk.topic].reached(chunk.end)
+                if count % ENTRIES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            offsets.reached(chunk.end)
 
     def _take_directory(self, work: DeliverStep, record: Record, topic: str) -> None:
         try:
@@ -214,7 +220,7 @@ class DeliverLane(Lane):
 
     # --- claims and outcomes
 
-    def _open(self, work: DeliverStep, settled: Mapping[Service, int]) -> list[Attempt]:
+    async def _open(self, work: DeliverStep, settled: Mapping[Service, int], attempts: list[Attempt]) -> None:
         """Claim for as many as their services and this lane have room for."""
         settings = self.settings
         gate = Gate(settings.services, self._requests, settings.in_flight_max, settled, work.now)
@@ -222,15 +228,18 @@ class DeliverLane(Lane):
         if not self._parked.holds_up(work.now) and not self.letters.is_paused:
             entries += self._queue.next(min(OPENED_MAX, gate.places() + LOOKED_AT_MAX) - len(entries))
         opening = Opening(gate, self._parked, self._close, [])
-        attempts = open_entries(work, entries, opening)
+        for start in range(0, len(entries), ENTRIES_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            attempts += open_entries(work, entries[start : start + ENTRIES_AT_ONCE], opening)
         self._queue.put_back(opening.blocked)
-        return attempts
 
-    def _settle(self, work: DeliverStep) -> Mapping[Service, int]:
-        """Note the outcomes that there are; return how many of each service."""
+    async def _settle(self, work: DeliverStep) -> Mapping[Service, int]:
+        """Note the outcomes that there are at the instant of the step, none that comes after it; return how many of
+        each service."""
         finished = self._requests.finished
         settled: Counter[Service] = Counter()
-        while finished:
+        for count in range(1, len(finished) + 1):
             entry, device, outcome, at, service = finished.popleft()
             settled[service] += 1
             note_outcome(work, entry, device, outcome, at)
@@ -238,6 +247,8 @@ class DeliverLane(Lane):
             if entry.under_way == 0:
                 end_attempt(work, entry)
                 self._close(entry)
+            if count % ENTRIES_AT_ONCE == 0:
+                await asyncio.sleep(0)
         return settled
 
     def _close(self, entry: Entry) -> None:

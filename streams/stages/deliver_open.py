@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -29,7 +28,7 @@ from streams.stages.deliver_requests import Attempt
 from streams.stages.deliver_services import Service
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import REMOVED_TYPE
-from streams.stages.delivery_rows import NO_STATE, devices_key, read_devices
+from streams.stages.delivery_rows import devices_key, first_state, read_devices
 from streams.stages.directory_rows import preferences_key, read_preferences
 
 
@@ -57,7 +56,7 @@ def open_entries(work: DeliverStep, entries: Sequence[Entry], opening: Opening) 
         opened: list[Attempt] | Service = []
         admitted_at = entry.delivery["admitted_at"]
         if state.admitted_at <= admitted_at:  # else it was admitted anew since, and is read once more after a crash
-            entry.state = state if state.admitted_at == admitted_at else NO_STATE._replace(admitted_at=admitted_at)
+            entry.state = state if state.admitted_at == admitted_at else first_state(admitted_at)
             preferences = read_preferences(wishes)
             if entry.local is None:
                 opened = _open(work, entry, _targets(entry, read_devices(devices)), preferences, opening)
@@ -139,7 +138,7 @@ def _open(
         entry.retry_after_ms = max(entry.retry_after_ms or 0, passage.until - work.now)
     work.claim(entry, [device for device, _ in passage.go])
     entry.under_way = len(passage.go)
-    start_by = time.monotonic() + min(settings.claim_seconds, (send_by - work.now) / 1000)
+    start_by = work.monotonic + min(settings.claim_seconds, (send_by - work.now) / 1000)
     return [
         Attempt(entry, device, _push(entry, device, text, work.now), start_by, service)
         for device, service in passage.go

@@ -46,11 +46,12 @@ def _with_claim(claims: Mapping[str, Claim], claim: Claim) -> dict[str, Claim]:
 
 
 class DeliverStep:
-    """Collects the effects of one step."""
+    """Collects the effects of one step, decided at `now`: the same instant as `monotonic` on the monotonic clock."""
 
-    def __init__(self, lane: DeliverLane, now: int) -> None:
+    def __init__(self, lane: DeliverLane, now: int, monotonic: float) -> None:
         self.step = Step()
         self.now = now
+        self.monotonic = monotonic
         self.settings = lane.settings
         self.topics = lane.topics
         self._lane = lane

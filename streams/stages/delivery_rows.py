@@ -37,6 +37,11 @@ class DeliveryState(NamedTuple):
 NO_STATE = DeliveryState(0, True, 0, {})
 
 
+def first_state(admitted_at: int) -> DeliveryState:
+    """Return what is known of an admission of which nothing is known yet."""
+    return DeliveryState(0, True, 0, {}, admitted_at)
+
+
 def state_key(slot: bytes, notification_id: str) -> bytes:
     """Return the key of a notification's row. An id may hold any byte but is last, so that no two keys are alike."""
     return STATE_PREFIX + len(slot).to_bytes(2, "big") + slot + notification_id.encode()

@@ -24,6 +24,7 @@ from tests.benchmarks.workload import Event, Workload
 
 TYPE: Final = "order_ready"
 DEVICE_ID: Final = "phone"
+REGISTERED_AT: Final = 1_750_000_000_000
 SEND_WITHIN_MS: Final = 3_600_000  # longer than any run
 
 
@@ -58,8 +59,8 @@ def make_targets(count: int, provider: ProviderName, addresses: Sequence[Any], n
 
 def _device(provider: ProviderName, address: Any) -> Device:
     if provider is ProviderName.WEBPUSH:
-        return Device(DEVICE_ID, provider, address["endpoint"], address["p256dh"], address["auth"], 1)
-    return Device(DEVICE_ID, provider, address, registered_at_ms=1)
+        return Device(DEVICE_ID, provider, address["endpoint"], address["p256dh"], address["auth"], REGISTERED_AT)
+    return Device(DEVICE_ID, provider, address, registered_at_ms=REGISTERED_AT)
 
 
 def outbox_of(targets: Sequence[Target], partitions: int) -> Workload:

@@ -47,9 +47,9 @@ MUTANTS: Final = (
         "claim after the request",
         "P2",
         _DELIVER,
-        "        try:\n            await self.commit(step)\n",
-        "        for attempt in attempts:\n            self._requests.start(attempt)\n        attempts = []\n"
-        "        try:\n            await self.commit(step)\n",
+        "            await self.commit(step)\n        except",
+        "            for attempt in attempts:\n                self._requests.start(attempt)\n            attempts = []\n"
+        "            await self.commit(step)\n        except",
         (_LANE_TESTS, SIMULATION),
     ),
     Mutant(

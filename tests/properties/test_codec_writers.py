@@ -127,6 +127,22 @@ def test_statuses_are_those_of_the_codec(statuses: list[tuple[dict[str, Any], st
             assert written == CODEC.encode("Status", status)
 
 
+@given(st.lists(records("Status"), min_size=1, max_size=3))
+def test_statuses_of_one_subject_are_those_of_the_codec(statuses: list[dict[str, Any]]) -> None:
+    """Of several statuses of an attempt, whose common fields were encoded once, each has the bytes of the whole."""
+    first = statuses[0]
+    writer = StatusWriter(first["stage"], first["at"], first["origin_partition"])
+    notification_id, user_id, type = (first[name].encode() for name in ("notification_id", "user_id", "type"))
+    subject = subject_of(notification_id, user_id, type, first["origin_offset"], first["attempt"])
+    for status in statuses:
+        told = {name: status[name] for name in ("state", "reason", "provider", "device_id", "until")}
+        texts = {
+            name: None if told[name] is None else told[name].encode() for name in ("reason", "provider", "device_id")
+        }
+        written = writer.write_of(subject, **{**told, **texts})
+        assert written == CODEC.encode("Status", {**first, **told, "by_notification_id": None})
+
+
 @pytest.mark.parametrize("key", [b"", b"no colon", b"\xff"])
 def test_a_status_without_a_slot_has_empty_parts(key: bytes) -> None:
     """Where the record could not be read, id, user and type are empty, as the contract says."""
