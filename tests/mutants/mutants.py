@@ -48,8 +48,8 @@ MUTANTS: Final = (
         "P2",
         _DELIVER,
         "            await self.commit(step)\n        except",
-        "            for attempt in attempts:\n                self._requests.start(attempt)\n            attempts = []\n"
-        "            await self.commit(step)\n        except",
+        "            for attempt in attempts:\n                self._requests.start(attempt)\n"
+        "            attempts = []\n            await self.commit(step)\n        except",
         (_LANE_TESTS, SIMULATION),
     ),
     Mutant(
