@@ -117,7 +117,7 @@ class DeliverLane(Lane):
             await self.commit(step)
         except (Exception, asyncio.CancelledError):
             for attempt in attempts:  # they do not leave, and give back their places
-                attempt.service.ended(None, work.now)
+                attempt.service.give_back()
             raise
         self._offsets_at = None
         for (topic, _), offset in offsets.items():

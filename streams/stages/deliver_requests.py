@@ -72,6 +72,7 @@ class Requests:
         """Let a request leave, whose claim is durable."""
         if self._asked[attempt.service] < self._in_flight_max or self._draining:
             self._asked[attempt.service] += 1
+            attempt.service.asked(self._now_ms())
             self._tasks[asyncio.create_task(self._ask(attempt))] = attempt.service
         else:
             self._waiting.setdefault(attempt.service, deque()).append(attempt)
@@ -91,7 +92,7 @@ class Requests:
             service.ended(None, now)
         for service, waiting in self._waiting.items():
             for _ in waiting:
-                service.ended(None, now)
+                service.give_back()
         self._waiting.clear()
         for task in self._tasks:
             task.cancel()
@@ -114,6 +115,7 @@ class Requests:
                 break
             self._wake()  # there is an outcome to note, and room for another claim
             attempt = waiting.popleft()
+            service.asked(now)
         self._done(service)
 
     def _done(self, service: Service) -> None:

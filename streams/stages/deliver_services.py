@@ -61,7 +61,8 @@ class Service:
         self.name = name
         self._rule = rule
         self.breaker = Breaker(sample_at=now)
-        self.under_way = 0
+        self.under_way = 0  # places that are taken, from the claim on
+        self._asked = 0  # of them, those whose request has left
         self.waiters: set[Callable[[], None]] = set()  # called when a request has ended, once
         self._since = now
         self._bucket = Bucket(1.0, now)
@@ -92,8 +93,6 @@ class Service:
 
     def take(self, places: int, now: int) -> None:
         """Take places; with several devices of one user more than there are, which the next ones wait for."""
-        if not self.under_way:
-            self._ended_at = now  # nobody could have answered before
         self.under_way += places
         if self._rule.per_second:
             self._bucket = spend(self._bucket, places)
@@ -102,22 +101,33 @@ class Service:
         """Whether it is the provider that makes others wait, and not this worker."""
         if self._is_limited or self.answer_ms > SLOW_MS:
             return True
-        return self.under_way > 0 and now - self._ended_at > SILENT_MS
+        return self._asked > 0 and now - self._ended_at > SILENT_MS
 
     def _rate(self, now: int, share: float) -> float:
         return ramped(self._rule.per_second, now, self._since, self._rule.ramp_ms) * share
 
-    def ended(self, outcome: Outcome | None, now: int, answer_ms: float | None = None) -> None:
-        """A request that had a place has ended. None: nobody will know how. `answer_ms`: how long it took."""
+    def asked(self, now: int) -> None:
+        """A request that has a place leaves now; until then it is not the provider who is waited for."""
+        if not self._asked:
+            self._ended_at = now  # nobody could have answered before
+        self._asked += 1
+
+    def give_back(self) -> None:
+        """A place is free again: its request has ended, or does not leave any more."""
         self.under_way -= 1
-        self._ended += 1
-        self._ended_at = now
-        if answer_ms is not None:
-            self.answer_ms += (answer_ms - self.answer_ms) * ANSWER_WEIGHT
         if self.waiters:
             waiters, self.waiters = self.waiters, set()
             for wake in waiters:
                 wake()
+
+    def ended(self, outcome: Outcome | None, now: int, answer_ms: float | None = None) -> None:
+        """A request that had left has ended. None: nobody will know how. `answer_ms`: how long it took."""
+        self._asked -= 1
+        self._ended += 1
+        self._ended_at = now
+        if answer_ms is not None:
+            self.answer_ms += (answer_ms - self.answer_ms) * ANSWER_WEIGHT
+        self.give_back()
         told = None if outcome is None else said(outcome)
         if told is None:
             return
