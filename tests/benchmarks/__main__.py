@@ -17,7 +17,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "suppress": [],
     "schedule": [],
     "recovery": [],
-    "deliver": ["--answer-ms", "50", "--in-flight", "100", "1000"],
+    "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],
 }
 
 

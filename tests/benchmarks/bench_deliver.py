@@ -1,15 +1,16 @@
 """How fast deliver is, next to its own connector without Kafka. Every push of every run is verified.
 
-    python -m tests.benchmarks.bench_deliver [--pushes 20000] [--runs 3] [--provider apns] [--answer-ms 50 …]
-                                             [--in-flight 1000 …] [--rate 200] [--strict] [--json FILE]
+    python -m tests.benchmarks.bench_deliver [--pushes 20000] [--runs 3] [--provider apns …] [--answer-ms 50 …]
+                                             [--in-flight 1000 …] [--rate half] [--strict] [--json FILE]
 
 `deliver` is the product's stage: claims are committed before the request, outcomes and offsets together after it. The
 `bare connector` sends the same pushes with the same connector in a loop. Both work in a process of their own against
 the same provider, one after the other, pair by pair, so that a busy minute of the machine strikes both.
 
 A worker starts warm: it knows all devices before the notifications become readable, all at once. The time ends when the
-last offset is committed. Then as many notifications come at an even `--rate` as fit into ten seconds, for the time from
-`outbox` to the provider. `--strict`: the provider is the strict simulator, which is what is measured then.
+last offset is committed. Then notifications come at an even `--rate`, for ten seconds or one for each user, for
+the time from `outbox` to the provider: so many a second, or `half` of what was just measured. `--strict`: the provider
+is the strict simulator, which is what is measured then.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.bare_connector import WARM_UP
 from tests.benchmarks.deliver_oracle import verify_arrivals, verify_record
 from tests.benchmarks.deliver_results import Case, DeliverRun, write_results
-from tests.benchmarks.deliver_workload import Target, devices_of, make_targets, outbox_of, outbox_record
+from tests.benchmarks.deliver_workload import Target, another_for, devices_of, make_targets, outbox_of, outbox_record
 from tests.benchmarks.oracle import Verification
 from tests.benchmarks.provider_stand_in import Provider, StandIn
 from tests.benchmarks.worker_process import delete_topics, worker
@@ -51,15 +52,17 @@ STREAMS_MAX: Final = 500  # of one connection: the connectors' own limit
 LATENCY_SECONDS: Final = 10
 SECONDS_MAX: Final = 300.0
 LOOK_SECONDS: Final = 0.05  # how exactly the end of a run is known
+HALF: Final = "half"
+AHEAD_SECONDS_MAX: Final = 0.001  # records of a thousandth of a second are handed over together
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run is made of."""
+    """What one run is made of. `rate`: pushes a second for the latency, None: half of what is measured."""
 
     case: Case
     pushes: int
-    rate: int
+    rate: int | None
     partitions: int
     bootstrap: str
 
@@ -78,7 +81,6 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
     prefix = f"b{uuid.uuid4().hex[:8]}-"
     provider = ProviderName(plan.case.provider)
     targets = make_targets(plan.pushes, provider, addresses, "u")
-    paced = make_targets(plan.rate * LATENCY_SECONDS, provider, addresses[plan.pushes :], "v")
     workload = outbox_of(targets, plan.partitions)
     with tempfile.TemporaryDirectory() as directory:
         options = {
@@ -92,7 +94,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
         names = TopicNames.of(settings)
         await ensure_topics(settings)
         try:
-            known = await _register(settings, names, [*targets, *paced])
+            known = await _register(settings, names, targets)
             async with Feed(plan.bootstrap, names.outbox, workload) as feed:
                 await feed.fill()
                 async with worker("tests.benchmarks.deliver_worker", options, plan.environment(stand_in)) as process:
@@ -103,7 +105,9 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
                     await _until_committed(settings, names.outbox, _ends(workload))
                     seconds, cpu = time.perf_counter() - started_at, process.cpu_seconds() - cpu
                     found, arrivals = Verification(), await stand_in.arrivals()
-                    sent_at = await _produce_paced(plan, names, paced)
+                    rate = max(1, round(plan.pushes / seconds / 2)) if plan.rate is None else plan.rate
+                    paced = another_for(targets[: rate * LATENCY_SECONDS], "paced")
+                    sent_at = await _produce_paced(plan, names, paced, rate)
                     await _until_committed(settings, names.outbox, await _end_offsets(settings, names.outbox))
                     late = await stand_in.arrivals()
                     rss = process.rss_bytes_max()
@@ -121,7 +125,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
         per_second=round(plan.pushes / seconds),
         cpu_us=round(cpu * 1e6 / plan.pushes),
         rss_megabytes_max=round(rss / 2**20, 1),
-        latency_rate=plan.rate,
+        latency_rate=rate,
         latency_ms_p50=round(latencies[49], 1),
         latency_ms_p99=round(latencies[98], 1),
     )
@@ -173,7 +177,7 @@ async def _register(settings: Settings, names: TopicNames, targets: Sequence[Tar
     return ends
 
 
-async def _produce_paced(plan: Plan, names: TopicNames, targets: Sequence[Target]) -> Mapping[str, float]:
+async def _produce_paced(plan: Plan, names: TopicNames, targets: Sequence[Target], rate: int) -> Mapping[str, float]:
     """Put them on `outbox` one by one at the rate; return when each was handed over, in milliseconds."""
     codec, sent_at, sent = Codec(), dict[str, float](), []
     producer: Any = AIOKafkaProducer(bootstrap_servers=plan.bootstrap)
@@ -181,7 +185,9 @@ async def _produce_paced(plan: Plan, names: TopicNames, targets: Sequence[Target
     try:
         started_at = time.perf_counter()
         for number, target in enumerate(targets):
-            await asyncio.sleep(max(0.0, started_at + number / plan.rate - time.perf_counter()))
+            ahead = started_at + number / rate - time.perf_counter()
+            if ahead > AHEAD_SECONDS_MAX:
+                await asyncio.sleep(ahead)
             now = sent_at[target.mark] = time.time() * 1000
             record = outbox_record(codec, target, plan.partitions, int(now))
             partition = partition_of(record.slot, plan.partitions)
@@ -225,11 +231,12 @@ async def bench(arguments: argparse.Namespace, bootstrap: str) -> list[DeliverRu
     """So many pairs of runs of each case, interleaved."""
     runs: list[DeliverRun] = []
     cases = [
-        Case(arguments.provider, answer_ms, in_flight)
+        Case(provider, answer_ms, in_flight)
+        for provider in arguments.provider
         for answer_ms in arguments.answer_ms
         for in_flight in arguments.in_flight
     ]
-    count = arguments.pushes + arguments.rate * LATENCY_SECONDS + WARM_UP
+    count = arguments.pushes + WARM_UP
     for _ in range(arguments.runs):
         for case in cases:
             plan = Plan(case, arguments.pushes, arguments.rate, arguments.partitions, bootstrap)
@@ -243,11 +250,23 @@ async def bench(arguments: argparse.Namespace, bootstrap: str) -> list[DeliverRu
                         print(
                             f"{case.provider} {case.answer_ms:g} ms, {case.in_flight:,} in flight  {run.what:15}"
                             f" {run.per_second:7,}/s {run.cpu_us:5} us  exact"
-                            + (f"  p50/p99 {run.latency_ms_p50}/{run.latency_ms_p99} ms" if run.latency_rate else ""),
+                            + (
+                                f"  p50/p99 {run.latency_ms_p50}/{run.latency_ms_p99} ms at {run.latency_rate:,}/s"
+                                if run.latency_rate
+                                else ""
+                            ),
                             file=sys.stderr,
                             flush=True,
                         )
     return runs
+
+
+def _rate(text: str) -> int | None:
+    if text == HALF:
+        return None
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is neither a count a second nor {HALF!r}")
+    return int(text)
 
 
 def main() -> None:
@@ -256,10 +275,16 @@ def main() -> None:
     parser.add_argument("--pushes", type=int, default=20_000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--provider", default="apns", choices=[str(name) for name in ProviderName])
+    parser.add_argument("--provider", nargs="+", default=["apns"], choices=[str(name) for name in ProviderName])
     parser.add_argument("--answer-ms", type=float, nargs="+", default=[50.0])
     parser.add_argument("--in-flight", type=int, nargs="+", default=[1000])
-    parser.add_argument("--rate", type=int, default=200, help="pushes a second for the time from outbox to provider")
+    parser.add_argument(
+        "--rate",
+        type=_rate,
+        default=None,
+        metavar="N|half",
+        help="pushes a second for the time from outbox to provider",
+    )
     parser.add_argument("--strict", action="store_true", help="ask the strict simulator")
     parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
     parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")

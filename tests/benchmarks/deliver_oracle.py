@@ -31,12 +31,17 @@ async def verify_record(bootstrap: str, names: TopicNames, targets: Sequence[Tar
     async for _, value, _ in records(bootstrap, names.statuses):
         status = codec.decode(value, ("Status",)).record
         claims[status["notification_id"]] += status["state"] == "SENDING"
+        if status["state"] in ("DEFERRED", "RETRYING"):
+            found.flaw(f"{status['state']}: {status['reason']}", str(status))
         if status["state"] in FINAL_STATES:
             ends[status["notification_id"]] += 1
             if status["state"] != "ACCEPTED":
                 found.flaw(f"{status['state']} instead of ACCEPTED", str(status))
     async for _, value, _ in records(bootstrap, names.verdicts):
-        verdict = codec.decode(value, ("Verdict",)).record
+        name, verdict = codec.decode(value, ("Verdict", "Deferral"))
+        if name == "Deferral":
+            found.flaw("put off instead of sent", str(verdict))
+            continue
         verdicts[verdict["notification_id"]] += 1
         if verdict["outcome"] != "ACCEPTED":
             found.flaw(f"the verdict {verdict['outcome']} instead of ACCEPTED", str(verdict))

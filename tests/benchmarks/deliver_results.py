@@ -73,7 +73,7 @@ def summarize(runs: Sequence[DeliverRun]) -> list[CaseSummary]:
                 bare_per_second=round(_median(bare, lambda run: run.per_second)),
                 bare_cpu_us=round(_median(bare, lambda run: run.cpu_us)),
                 ratio=round(statistics.median(ratios), 2),
-                latency_rate=ours[0].latency_rate or 0,
+                latency_rate=round(_median(ours, lambda run: run.latency_rate)),
                 latency_ms_p50=_median(ours, lambda run: run.latency_ms_p50),
                 latency_ms_p99=_median(ours, lambda run: run.latency_ms_p99),
             )
@@ -97,7 +97,7 @@ def write_results(runs: Sequence[DeliverRun], command: str, partitions: int, jso
         lines.append(
             f"| {one.case.provider} | {one.case.answer_ms:g} ms | {one.case.in_flight:,} | {one.per_second:,} "
             f"| {one.cpu_us:,} | {one.rss_megabytes_max:.0f} | {one.bare_per_second:,} | {one.bare_cpu_us:,} "
-            f"| {one.ratio:.2f} of it | {one.latency_ms_p50:g} / {one.latency_ms_p99:g} ms at {one.latency_rate}/s |"
+            f"| {one.ratio:.2f} of it | {one.latency_ms_p50:g} / {one.latency_ms_p99:g} ms at {one.latency_rate:,}/s |"
         )
     machine, versions = on["machine"], ", ".join(f"{name} {number}" for name, number in on["versions"].items())
     count, pushes = max(one.runs for one in summaries), max(one.pushes for one in summaries)

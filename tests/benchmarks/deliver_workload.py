@@ -45,16 +45,25 @@ def make_targets(count: int, provider: ProviderName, addresses: Sequence[Any], n
     chance = random.Random(name)
     targets = []
     for number, address in zip(range(count), addresses, strict=False):
-        user = f"{name}-{number:07d}"
-        notification_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-        device, slot = _device(provider, address), slot_key(user, TYPE)
-        mark = push_id(slot, notification_id, DEVICE_ID)
-        if provider is ProviderName.WEBPUSH:
-            mark = urlsplit(device.address).path
+        user, device = f"{name}-{number:07d}", _device(provider, address)
         data = {"name": f"Customer {number % 1000}", "order": f"A-{number:08d}"}
-        targets.append(Target(user, slot, notification_id, data, device, mark))
+        targets.append(_target(user, data, device, chance))
     assert len(targets) == count, "there is an address for each"
     return targets
+
+
+def another_for(targets: Sequence[Target], name: str) -> list[Target]:
+    """A further notification for each of these users; `name` keeps its id apart from those of other calls."""
+    chance = random.Random(name)
+    return [_target(target.user, target.data, target.device, chance) for target in targets]
+
+
+def _target(user: str, data: dict[str, str], device: Device, chance: random.Random) -> Target:
+    notification_id, slot = str(uuid.UUID(int=chance.getrandbits(128), version=4)), slot_key(user, TYPE)
+    mark = push_id(slot, notification_id, DEVICE_ID)
+    if device.provider is ProviderName.WEBPUSH:
+        mark = urlsplit(device.address).path
+    return Target(user, slot, notification_id, data, device, mark)
 
 
 def _device(provider: ProviderName, address: Any) -> Device:
