@@ -7,10 +7,10 @@
 `bare connector` sends the same pushes with the same connector in a loop. Both work in a process of their own against
 the same provider, one after the other, pair by pair, so that a busy minute of the machine strikes both.
 
-A worker starts warm: it knows all devices before the notifications become readable, all at once. The time ends when the
-last offset is committed. Then notifications come at an even `--rate`, for ten seconds or one for each user, for
-the time from `outbox` to the provider: so many a second, or `half` of what was just measured. `--strict`: the provider
-is the strict simulator, which is what is measured then.
+Both start warm: they have sent a few, and the worker knows all devices before the notifications become readable, all at
+once. The time ends when the last offset is committed. Then notifications come at an even `--rate`, for ten seconds or
+until each user has had one more, for the time from `outbox` to the provider: so many a second, or `half` of what was
+just measured. `--strict`: the provider is the strict simulator, which is what is measured then.
 """
 
 from __future__ import annotations
@@ -67,11 +67,12 @@ class Plan:
     bootstrap: str
 
     def environment(self, stand_in: StandIn) -> dict[str, str]:
-        """The provider's settings, with connections for all that is in flight."""
+        """The provider's settings, with connections for all that is in flight, and as fast as it can be."""
         connections = max(2, -(-self.case.in_flight // STREAMS_MAX))
         return {
             **stand_in.environment,
             f"RINGONCE_{self.case.provider.upper()}_CONNECTIONS": str(connections),
+            f"RINGONCE_{self.case.provider.upper()}_PER_SECOND_MAX": "0",
             "RINGONCE_DELIVER_IN_FLIGHT": str(self.case.in_flight),
         }
 
@@ -81,6 +82,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
     prefix = f"b{uuid.uuid4().hex[:8]}-"
     provider = ProviderName(plan.case.provider)
     targets = make_targets(plan.pushes, provider, addresses, "u")
+    warm = another_for(targets[:WARM_UP], "warm")
     workload = outbox_of(targets, plan.partitions)
     with tempfile.TemporaryDirectory() as directory:
         options = {
@@ -95,25 +97,31 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
         await ensure_topics(settings)
         try:
             known = await _register(settings, names, targets)
-            async with Feed(plan.bootstrap, names.outbox, workload) as feed:
+            async with (
+                Feed(plan.bootstrap, names.outbox, workload) as feed,
+                worker("tests.benchmarks.deliver_worker", options, plan.environment(stand_in)) as process,
+            ):
+                await _until_committed(settings, names.devices, known)
+                await _produce_paced(plan, names, warm, WARM_UP)
+                read = await _end_offsets(settings, names.outbox)
+                await _until_committed(settings, names.outbox, read)
                 await feed.fill()
-                async with worker("tests.benchmarks.deliver_worker", options, plan.environment(stand_in)) as process:
-                    await _until_committed(settings, names.devices, known)
-                    await stand_in.arrivals()
-                    cpu, started_at = process.cpu_seconds(), time.perf_counter()
-                    await feed.release()
-                    await _until_committed(settings, names.outbox, _ends(workload))
-                    seconds, cpu = time.perf_counter() - started_at, process.cpu_seconds() - cpu
-                    found, arrivals = Verification(), await stand_in.arrivals()
-                    rate = max(1, round(plan.pushes / seconds / 2)) if plan.rate is None else plan.rate
-                    paced = another_for(targets[: rate * LATENCY_SECONDS], "paced")
-                    sent_at = await _produce_paced(plan, names, paced, rate)
-                    await _until_committed(settings, names.outbox, await _end_offsets(settings, names.outbox))
-                    late = await stand_in.arrivals()
-                    rss = process.rss_bytes_max()
+                await stand_in.arrivals()
+                ends = {partition: read[partition] + count for partition, count in _ends(workload).items()}
+                cpu, started_at = process.cpu_seconds(), time.perf_counter()
+                await feed.release()
+                await _until_committed(settings, names.outbox, ends)
+                seconds, cpu = time.perf_counter() - started_at, process.cpu_seconds() - cpu
+                found, arrivals = Verification(), await stand_in.arrivals()
+                rate = max(1, round(plan.pushes / seconds / 2)) if plan.rate is None else plan.rate
+                paced = another_for(targets[: rate * LATENCY_SECONDS], "paced")
+                sent_at = await _produce_paced(plan, names, paced, rate)
+                await _until_committed(settings, names.outbox, await _end_offsets(settings, names.outbox))
+                late = await stand_in.arrivals()
+                rss = process.rss_bytes_max()
             verify_arrivals(targets, arrivals, found)
             verify_arrivals(paced, late, found)
-            await verify_record(plan.bootstrap, names, [*targets, *paced], found)
+            await verify_record(plan.bootstrap, names, [*targets, *warm, *paced], found)
         finally:
             await delete_topics(plan.bootstrap, prefix)
     found.assert_exact()
