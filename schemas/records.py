@@ -299,6 +299,23 @@ class SeenBlock(TypedDict):
     slots: list[bytes]
 
 
+class CapPlace(TypedDict):
+    """A place that a notification has taken, in a CapState."""
+
+    type: str
+    notification_id: str
+    admitted_at: int
+    held: bool
+    at: int
+
+
+class CapState(TypedDict):
+    """State of deliver: the places that the notifications of one user have taken of the frequency caps."""
+
+    sweep_at: int
+    places: list[CapPlace]
+
+
 class DeviceClaim(TypedDict):
     """The claim for one device in a DeliveryState."""
 

@@ -18,6 +18,7 @@ from streams.lane.lanes import Stage
 from streams.lane.letters import LetterRule
 from streams.lane.table import LaneTable
 from streams.policies.breaking import BreakerRule
+from streams.policies.capping import Cap, CapRules
 from streams.policies.preferences import TypeHours
 from streams.policies.quiet_hours import read_quiet_hours
 from streams.policies.retrying import RetryPolicy
@@ -157,6 +158,8 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         connectors=parts.connectors,
         policy_of=deliver_policies(parts.types, parts.settings.time_zone),
         services=Services(service_rules(parts.settings), share),
+        caps=caps_of(parts.types),
+        skew_ms=int(parts.settings.clock_skew_seconds_max * 1000),
     )
 
     app.metrics.add(ServicesCollector(settings.services, parts.wall_ms))
@@ -172,6 +175,11 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         new_lane,
         last=frozenset((topics.outbox_bulk,)),
     )
+
+
+def caps_of(types: NotificationTypes) -> tuple[Cap, ...]:
+    """Return the caps as deliver wants them."""
+    return tuple(Cap(cap.limit, cap.window_seconds * 1000) for cap in types.caps)
 
 
 def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[bytes], SlotPolicy | None]:
@@ -222,6 +230,7 @@ def _deliver_policy(policy: TypePolicy, time_zone: str) -> DeliverPolicy:
         hours=_hours(policy, time_zone),
         wait_ms_max=policy.wait_seconds_max * 1000,
         priority=Priority[policy.priority.upper()],
+        cap=CapRules(policy.counts_for_cap, policy.ignores_cap, policy.on_cap == "defer"),
     )
 
 

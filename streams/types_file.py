@@ -24,6 +24,7 @@ from streams.violations import sentence
 
 DAY_SECONDS = 86_400
 USERS_ZONE = "user"
+CAPS_MAX = 8  # each is looked at before each claim
 
 
 class TypesFileError(Exception):
@@ -94,7 +95,14 @@ class TypePolicy(BaseModel):
         DAY_SECONDS,
         ge=1,
         le=8 * DAY_SECONDS,
-        description="Quiet hours that last for longer than this, from when it would have been sent, end it as EXPIRED.",
+        description="Quiet hours, or a cap without room, that last for longer than this, from when it would have been "
+        "sent, end it as EXPIRED.",
+    )
+    counts_for_cap: bool = Field(True, description="It takes a place of the user's caps.")
+    ignores_cap: bool = Field(False, description="It is sent without room in the user's caps: a code to log in with.")
+    on_cap: Literal["suppress", "defer"] = Field(
+        "suppress",
+        description="Without room in the user's caps: `suppress` drops it; `defer` holds it until there is room.",
     )
 
     @field_validator("title", "body")
@@ -139,6 +147,17 @@ class TypePolicy(BaseModel):
         return self
 
 
+class CapRule(BaseModel):
+    """A cap: what one user is sent at most, over all types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    limit: int = Field(ge=1, le=100, description="Notifications of one user in any one window, over all types.")
+    window_seconds: int = Field(
+        ge=1, le=7 * DAY_SECONDS, description="The sliding window: it runs from the send, like that of a type."
+    )
+
+
 _SYNTAX = SandboxedEnvironment()
 
 
@@ -148,15 +167,31 @@ class _Document(BaseModel):
     allow_unknown: bool = True
     defaults: dict[str, Any] = Field(default_factory=dict)
     types: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    cap: list[CapRule] = Field(default_factory=list, max_length=CAPS_MAX)
+
+    @field_validator("cap", mode="before")
+    @classmethod
+    def _one_cap_is_a_table(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+    @field_validator("cap")
+    @classmethod
+    def _windows_differ(cls, caps: list[CapRule]) -> list[CapRule]:
+        windows = [cap.window_seconds for cap in caps]
+        for window in windows:
+            if windows.count(window) > 1:
+                raise ValueError(f"two caps have the same window, {window} s: keep the one that is meant")
+        return caps
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationTypes:
-    """All types; see `policy`."""
+    """All types; see `policy`. `caps` hold for each user over all of them."""
 
     policies: Mapping[str, TypePolicy]
     defaults: TypePolicy
     allow_unknown: bool
+    caps: tuple[CapRule, ...] = ()
 
     def policy(self, type_name: str) -> TypePolicy | None:
         """What holds for a type. One that the file does not name gets the defaults, or None where the file says
@@ -196,7 +231,7 @@ class NotificationTypes:
             policies[name] = _policy(table, source, f"types.{name}", lines, document.defaults)
         if lines:
             raise TypesFileError("\n".join(lines))
-        return cls(MappingProxyType(policies), defaults, document.allow_unknown)
+        return cls(MappingProxyType(policies), defaults, document.allow_unknown, tuple(document.cap))
 
 
 def _policy(
@@ -214,11 +249,12 @@ def _policy(
 
 def _line(source: str, table: str, details: ErrorDetails) -> str:
     """`types.toml: [types.chat] window_seconds: must be at least 1, is 0`."""
-    *tables, key = [str(part) for part in details["loc"]] or [""]
+    # The place of a cap in the list of caps says nothing to a person: its table has no number.
+    *tables, key = [str(part) for part in details["loc"] if not isinstance(part, int)] or [""]
     where = ".".join(part for part in (table, *tables) if part)
     said = sentence(details)
     if details["type"] == "extra_forbidden":
-        known = TypePolicy.model_fields if where else _Document.model_fields
+        known = (CapRule if where == "cap" else TypePolicy if where else _Document).model_fields
         close = difflib.get_close_matches(key, known, n=1)
         said = "no such key" + (f"; did you mean {close[0]}?" if close else "")
     return f"{source}: {f'[{where}] ' if where else ''}{f'{key}: ' if key else ''}{said}"

@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from schemas.codec import Codec
+from streams.audit.cap_checks import UNCAPPED, CapHistory, CapTerms, check_caps
 from streams.audit.event_ledger import EventLedger
 from streams.audit.reading import TopicReader, decoder, read_push_log
 from streams.audit.report import Report
 from streams.audit.rows import ClaimRow, PushRow, Rules, SlotHistory, StatusRow, Violation
 from streams.audit.slot_checks import check_slot
-from streams.audit.state_checks import check_state
+from streams.audit.state_checks import check_cap_rows, check_state
+from streams.policies.capping import Cap, CapRules
 from streams.policies.identity import push_id
 from streams.settings import Settings, kafka_client_options
+from streams.stages.blocks import BLOCK_PREFIX
+from streams.stages.cap_rows import CAP_PREFIX
 from streams.stages.delivery_rows import STATE_PREFIX
 from streams.stages.origin import ORIGIN_HEADER
 from streams.topics import TopicNames
@@ -56,6 +60,8 @@ class Auditor:
         # By notification id: a push names no user, whose slot is found by the push id.
         self._pushes: dict[str, list[PushRow]] = defaultdict(list)
         self._claims: Claims = defaultdict(dict)
+        self._terms = cap_terms(settings, types)
+        self._capped: dict[bytes, CapHistory] = defaultdict(CapHistory)
 
     async def run(self) -> Report:
         """Read and check. Raises what aiokafka raises, RecordUnreadableError, and OSError for the push log."""
@@ -107,11 +113,18 @@ class Auditor:
         decode = decoder(self._codec, "DeliveryState")
         starts = await reader.starts(topic, self._settings.partitions, None)
         for partition, end in (await reader.ends(topic, self._settings.partitions)).items():
+            of_caps: dict[bytes, bytes] = {}
             async for records in reader.read(topic, partition, starts[partition], end):
                 for record in records:
+                    if self._terms.caps and record.key.startswith((CAP_PREFIX, BLOCK_PREFIX)):
+                        if record.value is None:
+                            of_caps.pop(record.key, None)
+                        else:
+                            of_caps[record.key] = record.value
                     if record.value is None or not record.key.startswith(STATE_PREFIX):
                         continue
                     self._claims_of(decode(record.value), record, f"{topic}-{partition}@{record.offset}")
+            check_cap_rows(of_caps, self._report.state)
 
     def _claims_of(self, state: dict[str, Any], record: Any, place: str) -> None:
         slot, notification_id = split_state_key(record.key)
@@ -155,9 +168,13 @@ class Auditor:
         topic, since = self._names.topic("statuses"), self._options.since
         decode = decoder(self._codec, "Status")
         starts = await reader.starts(topic, self._settings.partitions, since)
+        known_from = 0
         for partition, end in ends.items():
             slots: dict[bytes, list[StatusRow]] = defaultdict(list)
             async for records in reader.read(topic, partition, starts[partition], end):
+                if starts[partition] and not slots:
+                    # What was before is deleted, or not asked for.
+                    known_from = max(known_from, records[0].timestamp)
                 for record in records:
                     row = status_row(decode(record.value), record, f"{topic}-{partition}@{record.offset}")
                     self._report.states[row.state] += 1
@@ -168,6 +185,9 @@ class Auditor:
             for slot, rows in slots.items():
                 self._check(slot, rows, since or 0, settle_ms)
             self._report.slots += len(slots)
+        for capped in self._capped.values():
+            self._report.violations += check_caps(capped, self._terms, max(since or 0, known_from))
+            self._report.turned_away += len(capped.turned_away)
         for pushes in self._pushes.values():
             for push in pushes:
                 sentence = f"{push.notification_id} reached {push.provider} ({push.place}), and nothing is known of it"
@@ -179,7 +199,10 @@ class Auditor:
             return
         claims = list(self._claims.get(slot, {}).values())
         pushes = None if self._options.push_log is None else self._take_pushes(slot, rows, claims)
-        self._report.violations += check_slot(SlotHistory(slot, rows, claims, pushes), rules, since, settle_ms)
+        history = SlotHistory(slot, rows, claims, pushes)
+        self._report.violations += check_slot(history, rules, since, settle_ms)
+        if self._terms.caps:
+            self._capped[slot.rpartition(b":")[0]].add(history, self._terms.skew_ms)
 
     def _take_pushes(self, slot: bytes, rows: list[StatusRow], claims: list[ClaimRow]) -> list[PushRow]:
         """Take the pushes of a slot: those under an id of one of its notifications and devices."""
@@ -229,7 +252,24 @@ def status_row(status: dict[str, Any], record: Any, place: str) -> StatusRow:
         status["by_notification_id"],
         status["until"],
         place,
+        status["stage"],
     )
+
+
+def cap_terms(settings: Settings, types: NotificationTypes) -> CapTerms:
+    """Return what the caps of the types file ask for."""
+    known: dict[bytes, CapRules] = {}
+
+    def rules_of(slot: bytes) -> CapRules:
+        name = slot.rpartition(b":")[2]
+        if name not in known:
+            policy = types.policy(name.decode(errors="replace"))
+            known[name] = UNCAPPED if policy is None else CapRules(policy.counts_for_cap, policy.ignores_cap)
+        return known[name]
+
+    caps = tuple(Cap(cap.limit, cap.window_seconds * 1000) for cap in types.caps)
+    grace_ms, skew_ms = int(settings.grace_seconds * 1000), int(settings.clock_skew_seconds_max * 1000)
+    return CapTerms(caps, grace_ms, skew_ms, rules_of)
 
 
 def rules_of_slots(settings: Settings, types: NotificationTypes) -> Callable[[bytes], Rules | None]:

@@ -11,7 +11,8 @@ from streams.audit.state_checks import StateReport
 
 @dataclass(slots=True)
 class Report:
-    """Counts, and what is broken. `final`: ends of the events by state; `under_way`: those without an end so far."""
+    """Counts, and what is broken. `final`: ends of the events by state; `under_way`: those without an end so far;
+    `turned_away`: by a cap."""
 
     events: int = 0
     final: Counter[str] = field(default_factory=Counter)
@@ -23,6 +24,7 @@ class Report:
     pushes: int | None = None
     pushed_slots: int = 0
     dead_letters: int = 0
+    turned_away: int = 0
     state: StateReport = field(default_factory=StateReport)
     violations: list[Violation] = field(default_factory=list)
     seconds: float = 0.0

@@ -23,7 +23,8 @@ class Rules(NamedTuple):
 
 
 class StatusRow(NamedTuple):
-    """One record of `statuses`. `by`: who stands in the way; `until`: blocked, due or send_by, as the state has it."""
+    """One record of `statuses`. `by`: who stands in the way; `until`: blocked, due or send_by, as the state has it.
+    `stage`: who decided."""
 
     notification_id: str
     state: str
@@ -36,6 +37,12 @@ class StatusRow(NamedTuple):
     by: str | None
     until: int | None
     place: str
+    stage: str = ""
+
+    @property
+    def by_cap(self) -> bool:
+        """Whether it is the end of one that was admitted, for want of room in a cap: the slot does not matter."""
+        return self.state == "SUPPRESSED" and self.stage == "deliver"
 
 
 class ClaimRow(NamedTuple):

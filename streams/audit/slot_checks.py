@@ -177,7 +177,7 @@ def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int
         known = holders.get(row.notification_id)
         if row.state == "ADMITTED":
             holders[row.notification_id].append(Hold(row))
-        elif known and known[-1].end is None and row.state in ENDS_OF_HOLDS:
+        elif known and known[-1].end is None and (row.state in ENDS_OF_HOLDS or row.by_cap):
             known[-1].end = row
         if row.state in FIRST_STATES:
             firsts[row.notification_id].add(row.origin)
@@ -187,7 +187,7 @@ def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int
         if row.state == "DUPLICATE" and not firsts[row.notification_id] - {row.origin} and row.at - 86_400_000 > since:
             sentence = f"{row.notification_id} was dropped as a duplicate ({row.place}), and there is no other"
             yield Violation("P3", sentence, row.at, history.slot, (row.notification_id,), row.origin)
-        if row.state != "SUPPRESSED":
+        if row.state != "SUPPRESSED" or row.by_cap:
             continue
         by = row.by or ""
         # Quiet hours free a slot, and their notification may be admitted once more: the last time before it counts.
@@ -202,12 +202,13 @@ def _suppressions(history: SlotHistory, rules: Rules, since: int, settle_ms: int
             holder, end = before[-1].admitted, before[-1].end
             send_by = holder.until if holder.until is not None else holder.at
             # A request that started at the last moment and was never answered may have arrived that much later.
-            latest = send_by if end is None or end.state in FREED_STATES else max(send_by, end.at)
+            freed = end is not None and (end.state in FREED_STATES or end.by_cap)
+            latest = send_by if end is None or freed else max(send_by, end.at)
             if row.at + rules.skew_ms < holder.at:
                 wrong = f"{by} was admitted only later ({holder.place})"
             elif row.until is None or row.until <= row.at or row.at > latest + rules.hold_ms + rules.skew_ms:
                 wrong = f"the window of {by} was over"
-            elif end is not None and end.state in FREED_STATES and row.at > end.at + slack:
+            elif end is not None and freed and row.at > end.at + slack:
                 wrong = f"{by} had ended as {end.state} ({end.place}) and was never sent"
         if wrong:
             sentence = f"{row.notification_id} was suppressed ({row.place}), but {wrong}"

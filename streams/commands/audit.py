@@ -100,6 +100,10 @@ def counts_table(report: Report) -> Table:
     table.add_row("share of UNKNOWN", f"{100 * report.unknown_share:.2f} % of {report.states['ADMITTED']:,} admitted")
     for reason, count in report.unknown_reasons.most_common(6):
         table.add_row(f"  {reason[:60]}", f"{count:,}")
+    if report.turned_away:
+        table.add_row("turned away by a cap", f"{report.turned_away:,}")
+    if report.state.capped_users:
+        table.add_row("users in the window of a cap", f"{report.state.capped_users:,}")
     table.add_row("dead letters", f"{report.dead_letters:,}")
     kept = report.state
     table.add_row("slots active, unswept", f"{kept.active:,}, {kept.unswept:,}")

@@ -159,12 +159,13 @@ def end_early(work: DeliverStep, entry: Entry, state: State, reason: str) -> Non
 
 
 def hold_back(work: DeliverStep, entry: Entry, until: int, reason: str) -> None:
-    """Let it wait until quiet hours end. Its slot is free until then, and it contends for it anew."""
+    """Let it wait until quiet hours end, or a cap has room. Its slot is free until then; it contends for it anew."""
     if may_have_been_sent(entry):
         conclude_claims(work, entry)
         return
     work.concluded(entry)
     work.status(entry, "DEFERRED", reason, until=until)
+    work.leave_caps(entry, "FREED", work.now)
     work.defer(entry, until, work.topics.verdicts)
 
 

@@ -13,6 +13,7 @@ from schemas.keys import partition_of, slot_key
 from schemas.local_times import read_local_time
 from schemas.notification import Subject, read_delivery, subject_of
 from streams.lane.chunk import Record
+from streams.policies.capping import Capped
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings, Priority
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
 
@@ -38,6 +39,12 @@ class Entry:
     retry: list[str] = field(default_factory=list)
     excused: int = 0  # how many of `retry` were not sent for reasons of their provider
     local: datetime | None = None
+
+    @property
+    def capped(self) -> Capped:
+        """What the frequency cap knows it by."""
+        kind: str = self.delivery["notification"]["type"]
+        return Capped(kind, self.notification_id, self.delivery["admitted_at"])
 
 
 def read_entry(record: Record, topic: str, codec: Codec, settings: DeliverSettings) -> Entry:

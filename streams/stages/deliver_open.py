@@ -13,6 +13,7 @@ from streams.policies.identity import collapse_id, push_id
 from streams.policies.local_time import iso_at
 from streams.policies.preferences import Hold, Preferences, TooLong, due_at, hold, opt_out, zone_of
 from streams.policies.rendering import RenderFailed, Text, render
+from streams.stages.deliver_cap import has_room
 from streams.stages.deliver_end import (
     conclude_claims,
     end_attempt,
@@ -130,6 +131,8 @@ def _open(
     if isinstance(text, PoisonError):
         end_early(work, entry, "DEAD", f"{text.code}: {text.reason}")
         work.dead(entry, text)
+        return []
+    if settings.caps and not has_room(work, entry):
         return []
     opening.gate.take(passage)
     if passage.shut:  # tried again when the others have their outcome

@@ -15,6 +15,7 @@ from streams.lane.transaction import Step
 from streams.policies.breaking import LEFT_ALONE
 from streams.policies.delivering import Claim
 from streams.stages.blocks import Block
+from streams.stages.cap_rows import CAP_PREFIX, CapRows
 from streams.stages.dead_letters import dead_letter, letter_key
 from streams.stages.deliver_entry import Entry
 from streams.stages.delivery_rows import (
@@ -59,6 +60,7 @@ class DeliverStep:
         self._remembered: list[bytes] = []
         self._directory: dict[bytes, bytes | None] = {}
         self._swept: list[bytes] = []
+        self.caps = CapRows(lane.tables.deliveries, lane.partition, now, lane.settings.caps, lane.settings.skew_ms)
         self._writers = StatusWriters("deliver", now, lane.headers["Status"])
 
     def directory_rows(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -129,9 +131,25 @@ class DeliverStep:
 
     def verdict(self, entry: Entry, outcome: VerdictOutcome, at: int) -> None:
         """Tell suppress what became of the holder of the slot."""
+        self.leave_caps(entry, outcome, at)
         lane = self._lane
         value = write_verdict(lane.headers["Verdict"], entry.subject.notification, outcome, at)
         self.step.emit(lane.topics.verdicts, entry.slot_partition, entry.slot, value)
+
+    def turned_away(self, entry: Entry, reason: str, until: int, by: str) -> None:
+        """Say that a cap has no room for it until `until`, when the place of the notification `by` is free."""
+        lane, delivery = self._lane, entry.delivery
+        writer = self._writers[delivery["origin_partition"]]
+        origin_offset, notification_id = delivery["origin_offset"], entry.notification_id.encode()
+        value = writer.write(
+            notification_id, entry.slot, "SUPPRESSED", reason.encode(), origin_offset, entry.attempt, by.encode(), until
+        )
+        self.step.emit(lane.topics.statuses, entry.slot_partition, entry.slot, value)
+
+    def leave_caps(self, entry: Entry, outcome: VerdictOutcome, at: int) -> None:
+        """Note its end where it holds a place of the user's caps."""
+        if self.settings.caps:
+            self.caps.settle(entry.user, entry.capped, outcome, at)
 
     def dead(self, entry: Entry, error: PoisonError) -> None:
         """Put an entry on `dead-letters`, with the answers that it got."""
@@ -194,6 +212,9 @@ class DeliverStep:
     def forget(self, key: bytes, block: Block) -> None:
         """Sweep a block: the notifications in it are older than a day, unless their ids were used again since."""
         self._swept.append(key)
+        if block.slots and block.slots[0].startswith(CAP_PREFIX):
+            self.caps.forget(block)
+            return
         for row_key, state in zip(block.slots, self.states(block.slots), strict=True):
             if state.at > block.sweep_at - EARLIER_MS:
                 self._remembered.append(row_key)
@@ -207,6 +228,7 @@ class DeliverStep:
         if self._remembered:
             block = Block(self.now, self.now + REMEMBERED_MS, b"", self._remembered)
             self._lane.sweeper.put(changes, block)
+        self.caps.finish(changes, self._lane.sweeper)
         if changes:
             self.step.changes[self._lane.tables.deliveries.name] = changes
         if self._directory:

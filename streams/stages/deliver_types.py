@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from connectors.outcome import Connector, ProviderName
 from streams.lane.table import LaneTable
+from streams.policies.capping import Cap, CapRules
 from streams.policies.preferences import TypeHours
 from streams.policies.retrying import RetryPolicy
 from streams.stages.deliver_services import Services
@@ -28,7 +29,7 @@ class DeliverPolicy(NamedTuple):
     `newest_device`: only the one registered last. `resend_unknown`: what may have been sent is sent again, under the
     same push id and collapse id, so that the device shows one; else it counts as sent. `hours`: its quiet
     hours and its zone. `wait_ms_max`: for so long it may wait for a provider, beyond `send_by`. `priority`: what leaves
-    first.
+    first. `cap`: what it has to do with the caps of its user.
     """
 
     retry: RetryPolicy
@@ -41,6 +42,7 @@ class DeliverPolicy(NamedTuple):
     hours: TypeHours = TypeHours()
     wait_ms_max: int = 0
     priority: Priority = Priority.NORMAL
+    cap: CapRules = CapRules()
 
 
 # What was admitted under a types file that still had its type is not sent, and ends like any other.
@@ -51,7 +53,8 @@ REMOVED_TYPE = DeliverPolicy(RetryPolicy(1, 1, 1), 0, "", "", False, False, Fals
 class DeliverSettings:
     """`in_flight_max`: requests under way in one lane, to each service. `claim_seconds`: a claim that is not started by
     then is not started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out.
-    `chance` draws from [0, 1). `services`: of the whole worker."""
+    `chance` draws from [0, 1). `services`: of the whole worker. `caps` hold for each user over all types. `skew_ms` is
+    the most by which two workers' clocks differ."""
 
     partitions: int
     in_flight_max: int
@@ -61,11 +64,14 @@ class DeliverSettings:
     connectors: Mapping[ProviderName, Connector]
     policy_of: Callable[[str], DeliverPolicy | None]
     services: Services = field(default_factory=lambda: Services({}))
+    caps: tuple[Cap, ...] = ()
+    skew_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverTables:
-    """`deliveries`: claims and outcomes by notification. `directory`: devices and preferences by user."""
+    """`deliveries`: claims and outcomes by notification, places of the caps by user. `directory`: devices and
+    preferences by user."""
 
     deliveries: LaneTable
     directory: LaneTable

@@ -17,6 +17,7 @@ from streams.lane.lane import LaneContext
 from streams.lane.letters import NO_LETTER_RULE
 from streams.lane.table import LaneTable
 from streams.lane.transaction import PartitionTransaction, Step, StepFailedError
+from streams.policies.capping import Cap
 from streams.policies.retrying import RetryPolicy
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_services import Services
@@ -24,11 +25,13 @@ from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, Deliver
 from streams.stages.delivery_rows import write_devices
 from streams.topics import TopicNames
 from tests.simulation.memory_log import MemoryLog
+from tests.simulation.stage_partition import Crash
 from tests.simulation.tables import local_rows, new_table, recover, unstarted_app
 
 TOPICS = TopicNames.with_prefix("")
 CODEC = Codec()
 GRACE_MS = 30_000
+SKEW_MS = 5_000
 SEND_WITHIN_MS = 300_000
 WAIT_SECONDS_MAX = 20.0
 NOW = 1_700_000_000_000
@@ -65,7 +68,7 @@ class ScriptedConnector:
 
 
 class MemoryTransaction:
-    """Commits to the log, then to the tables; fails, or dies between the two, when told to."""
+    """Commits to the log, then to the tables; fails before, or dies between the two, when told to."""
 
     def __init__(self, world: DeliverWorld) -> None:
         self._world = world
@@ -74,9 +77,12 @@ class MemoryTransaction:
         """As `PartitionTransaction.commit`."""
         world = self._world
         await asyncio.sleep(0)
-        if world.fail_commits:
+        crash = world.commit_crash()
+        if world.fail_commits or crash == "before the commit":
             raise StepFailedError("told to")
         last = world.log.commit(step, world.tables, 0)
+        if crash == "after the commit":
+            raise StepFailedError("told to")
         for name, offset in last.items():
             world.tables[name].apply(0, step.changes[name], offset)
         async with world.committed:
@@ -91,18 +97,21 @@ class DeliverWorld:
         self.connector = ScriptedConnector()
         self.committed = asyncio.Condition()
         self.fail_commits = False
+        self.commit_crash: Callable[[], Crash] = lambda: "none"
         self.now = NOW
         self.policies: dict[str, DeliverPolicy | None] = {}
         self.connectors: dict[ProviderName, Connector] = {ProviderName.APNS: self.connector}
         self.services = Services({})
         self.in_flight_max = 100
         self.letters = NO_LETTER_RULE
+        self.caps: tuple[Cap, ...] = ()
         app = unstarted_app(directory, 1)
         self.tables: Mapping[str, LaneTable] = {
             name: new_table(app, LaneTable, name) for name in ("deliveries", "directory")
         }
         self.lane: DeliverLane
         self.task: asyncio.Task[None]
+        self._telling: asyncio.Task[None] | None = None
 
     def policy(self, type: str) -> DeliverPolicy | None:
         """The rules of a type: those that the test set, or two attempts with back-off."""
@@ -144,12 +153,25 @@ class DeliverWorld:
             connectors=self.connectors,
             policy_of=self.policy,
             services=self.services,
+            caps=self.caps,
+            skew_ms=SKEW_MS,
         )
         tables = DeliverTables(self.tables["deliveries"], self.tables["directory"])
         self.lane = DeliverLane(context, tables, TOPICS, settings, CODEC)
         self.task = asyncio.create_task(self.lane.run())
+        self.task.add_done_callback(self._ended)
         for topic, position in positions.items():
             self._offer(topic, position)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whoever waits for something to be committed looks again: it may be in vain."""
+
+        async def tell() -> None:
+            async with self.committed:
+                self.committed.notify_all()
+
+        if not task.cancelled() and task.exception() is not None:
+            self._telling = asyncio.create_task(tell())
 
     async def crash(self) -> None:
         """The owner dies: requests under way have no outcome, and the tables keep what was committed."""

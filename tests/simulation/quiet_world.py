@@ -10,21 +10,23 @@ from typing import Any
 from connectors.outcome import NotSent, Push
 from schemas.keys import slot_key
 from streams.audit.auditor import split_state_key, status_row
+from streams.audit.cap_checks import CapHistory, CapTerms, check_caps
 from streams.audit.event_ledger import EventLedger
 from streams.audit.rows import ClaimRow, PushRow, Rules, SlotHistory, StatusRow
 from streams.audit.slot_checks import check_slot
+from streams.policies.capping import CapRules
 from streams.policies.suppression import SlotPolicy
 from streams.stages.delivery_rows import STATE_PREFIX
 from streams.stages.schedule import ScheduleDecider
 from streams.stages.schedule_table import ScheduleTable
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
-from tests.simulation.deliver_world import CODEC, GRACE_MS, SEND_WITHIN_MS, TOPICS, DeliverWorld
+from tests.simulation.deliver_world import CODEC, GRACE_MS, SEND_WITHIN_MS, SKEW_MS, TOPICS, DeliverWorld
 from tests.simulation.stage_partition import Crash, StagePartition
 from tests.simulation.tables import local_rows, new_table, unstarted_app
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-POLICY = SlotPolicy(window_ms=HOUR_MS, limit=1, send_within_ms=SEND_WITHIN_MS, grace_ms=GRACE_MS, skew_ms=5_000)
+POLICY = SlotPolicy(window_ms=HOUR_MS, limit=1, send_within_ms=SEND_WITHIN_MS, grace_ms=GRACE_MS, skew_ms=SKEW_MS)
 RULES = Rules(POLICY.window_ms, 1, False, GRACE_MS + POLICY.window_ms + POLICY.skew_ms, POLICY.skew_ms)
 ROUNDS_MAX = 500
 
@@ -125,16 +127,37 @@ class QuietWorld(DeliverWorld):
         ledger.close(self.now, {0: self.log.end(TOPICS.notifications, 0)}, True)
         found = [violation.sentence for violation in ledger.violations]
         claims = self._claims()
+        for with_log in (True, False):
+            found += self._over_the_cap(slots, claims, with_log)
         for slot, rows in slots.items():
-            pushes = [
-                PushRow(push.notification_id, at, "apns", push.device.address, push.push_id, f"push@{number}")
-                for number, (at, push) in enumerate(self.pushes)
-                if slot_key(push.device.address.rpartition(" ")[2], push.type) == slot
-            ]
-            for log in (pushes, None):
+            policy = self.policy(slot.rpartition(b":")[2].decode())
+            rules = RULES._replace(resend_unknown=policy is not None and policy.resend_unknown)
+            for log in (self._pushes_to(slot), None):
                 history = SlotHistory(slot, rows, claims.get(slot, []), log)
-                found += [violation.sentence for violation in check_slot(history, RULES, 0, HOUR_MS)]
+                found += [violation.sentence for violation in check_slot(history, rules, 0, HOUR_MS)]
         return found
+
+    def _pushes_to(self, slot: bytes) -> list[PushRow]:
+        return [
+            PushRow(push.notification_id, at, "apns", push.device.address, push.push_id, f"push@{number}")
+            for number, (at, push) in enumerate(self.pushes)
+            if slot_key(push.device.address.rpartition(" ")[2], push.type) == slot
+        ]
+
+    def _over_the_cap(
+        self, slots: dict[bytes, list[StatusRow]], claims: dict[bytes, list[ClaimRow]], with_log: bool
+    ) -> list[str]:
+        def rules_of(slot: bytes) -> CapRules:
+            policy = self.policy(slot.rpartition(b":")[2].decode())
+            assert policy is not None, "no type is removed here"
+            return policy.cap
+
+        terms = CapTerms(self.caps, GRACE_MS, SKEW_MS, rules_of)
+        users: dict[bytes, CapHistory] = {}
+        for slot, rows in slots.items():
+            history = SlotHistory(slot, rows, claims.get(slot, []), self._pushes_to(slot) if with_log else None)
+            users.setdefault(slot.rpartition(b":")[0], CapHistory()).add(history, SKEW_MS)
+        return [found.sentence for each in users.values() for found in check_caps(each, terms, 0)]
 
     def _claims(self) -> dict[bytes, list[ClaimRow]]:
         claims: dict[bytes, list[ClaimRow]] = {}
