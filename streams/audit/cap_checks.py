@@ -131,9 +131,10 @@ def _one_too_many(
     """Return the first one that should not have been claimed, and those that stood before it."""
 
     def claimed_at(found: tuple[int, Admission]) -> tuple[int, int]:
-        # Another owner's clock may differ: in doubt, what ignores the cap came after what heeds it.
-        ignores = terms.rules_of(found[1].slot).ignores
-        return found[1].claimed_at + (terms.skew_ms if ignores else 0), found[0]
+        # Another owner's clock may differ: in doubt, what takes no place came first, and what ignores the cap last.
+        rules = terms.rules_of(found[1].slot)
+        doubt_ms = terms.skew_ms if rules.ignores else 0 if rules.counts else -terms.skew_ms
+        return found[1].claimed_at + doubt_ms, found[0]
 
     before: list[Admission] = []
     for number, each in sorted(inside, key=claimed_at):

@@ -39,6 +39,11 @@ _SCHEDULE_COMMANDS: Final = "tests/simulation/test_schedule_commands.py"
 _QUIET: Final = "tests/simulation/test_quiet_hours_line.py"
 _SERVICES: Final = "tests/simulation/test_deliver_services.py"
 _OUTAGE: Final = "it costs notifications that may have been sent, which are allowed to be lost to it"
+_CAPPING: Final = "streams/policies/capping.py"
+_CAP_ROWS: Final = "streams/stages/cap_rows.py"
+_CAPPING_TESTS: Final = "tests/unit/test_capping.py"
+_CAP_MODEL: Final = "tests/properties/test_capping_model.py"
+_CAP_LANE: Final = "tests/simulation/test_cap_lane.py"
 _BELOW: Final = "the simulation stands above this layer; it is shown on a real connection"
 
 MUTANTS: Final = (
@@ -409,5 +414,83 @@ MUTANTS: Final = (
         "        parked.add(entry)\n        return True\n",
         "        return True\n",
         (_SERVICES, SIMULATION),
+    ),
+    # --- the caps over all types
+    Mutant(
+        "a cap is forgotten after a restart",
+        "P1",
+        _CAP_ROWS,
+        """            changes[key] = None if row is None else write_cap_row(row)
+
+    def _put(self, key: bytes, row: CapRow | None, places: Sequence[CapPlace]) -> None:
+        kept = standing(places, self._now, self._caps, self._skew_ms)
+        self._rows[key] = CapRow(0 if row is None else row.sweep_at, kept) if kept else None
+        self._changed.add(key)
+
+    def _read(self, key: bytes) -> CapRow | None:
+        if key not in self._rows:
+            row = self._table.read(self._partition, [key])[0]
+            self._rows[key] = None if row is None else read_cap_row(row)
+""",
+        """            self._table.__dict__.setdefault("lately", {})[key] = row
+
+    def _put(self, key: bytes, row: CapRow | None, places: Sequence[CapPlace]) -> None:
+        kept = standing(places, self._now, self._caps, self._skew_ms)
+        self._rows[key] = CapRow(0 if row is None else row.sweep_at, kept) if kept else None
+        self._changed.add(key)
+
+    def _read(self, key: bytes) -> CapRow | None:
+        if key not in self._rows:
+            self._rows[key] = self._table.__dict__.setdefault("lately", {}).get(key)
+""",
+        (_CAP_LANE, SIMULATION),
+    ),
+    Mutant(
+        "what certainly was not sent keeps its place of a cap",
+        "P3",
+        _CAPPING,
+        '    return kept if outcome == "FREED" else [*kept,',
+        "    return [*kept,",
+        (_CAPPING_TESTS, _CAP_MODEL, SIMULATION),
+    ),
+    Mutant(
+        "what may have been sent gives its place of a cap back",
+        "P1",
+        _CAPPING,
+        '    return kept if outcome == "FREED" else [*kept,',
+        '    return kept if outcome != "ACCEPTED" else [*kept,',
+        (_CAPPING_TESTS, _CAP_MODEL, SIMULATION),
+    ),
+    Mutant(
+        "a further attempt takes a further place of a cap",
+        "P3",
+        _CAPPING,
+        "    if any(place.is_of(notification) for place in places):\n        return list(places)\n",
+        "",
+        (_CAPPING_TESTS, _CAP_LANE, SIMULATION),
+    ),
+    Mutant(
+        "a claim takes a place of a cap only for as long as its window",
+        "P1",
+        "streams/stages/deliver_cap.py",
+        'entry.delivery["send_by"] + settings.grace_ms)',
+        "work.now)",
+        (_CAP_LANE, SIMULATION),
+    ),
+    Mutant(
+        "of two caps the first one counts",
+        "P1",
+        _CAPPING,
+        "    for cap in caps:\n        after",
+        "    for cap in caps[:1]:\n        after",
+        (_CAPPING_TESTS, _CAP_MODEL, SIMULATION),
+    ),
+    Mutant(
+        "the places of a cap are never swept",
+        "P4",
+        _CAP_ROWS,
+        "            self._put(key, None, row.places)\n",
+        "",
+        (_CAP_LANE, SIMULATION),
     ),
 )

@@ -6,14 +6,15 @@ Everything is read from the record: committed records, changelogs, and the log o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from streams.audit.auditor import rules_of_slots, split_state_key, status_row
+from streams.audit.auditor import cap_terms, rules_of_slots, split_state_key, status_row
+from streams.audit.cap_checks import CapHistory, CapTerms, check_caps
 from streams.audit.event_ledger import EventLedger
 from streams.audit.rows import ClaimRow, PushRow, Rules, SlotHistory, StatusRow, Violation
 from streams.audit.slot_checks import check_slot
-from streams.audit.state_checks import check_state
+from streams.audit.state_checks import StateReport, check_cap_rows, check_state
 from streams.policies.identity import push_id
 from streams.stages.delivery_rows import STATE_PREFIX
 from streams.stages.origin import ORIGIN_HEADER
@@ -41,6 +42,7 @@ class Judge:
     def __init__(self, world: World) -> None:
         self._world = world
         self._rules_of = rules_of_slots(world.settings, world.types)
+        self._terms = cap_terms(world.settings, world.types)
         self._statuses: dict[bytes, list[StatusRow]] = defaultdict(list)
         self._claims: dict[bytes, list[ClaimRow]] = defaultdict(list)
         self._pushes: dict[bytes, list[tuple[PushRow, int]]] = defaultdict(list)  # with the instant at which it left
@@ -52,6 +54,7 @@ class Judge:
         """Check everything."""
         judgement = Judgement()
         self._read(judgement)
+        users: dict[bytes, CapHistory] = defaultdict(CapHistory)
         for slot in sorted({*self._statuses, *self._pushes}):
             rules = self._rules_of(slot)
             if rules is None:
@@ -59,10 +62,14 @@ class Judge:
             pushes = [push for push, _ in self._pushes[slot]]
             history = SlotHistory(slot, self._statuses[slot], self._claims[slot], pushes)
             judgement.violations += check_slot(history, rules, 0, SETTLE_MS)
+            users[slot.rpartition(b":")[0]].add(history, self._terms.skew_ms)
             judgement.violations += too_close(slot, pushes, rules)
             judgement.violations += sent_as_two(slot, self._statuses[slot])
             judgement.violations += self._untimely(slot)
             judgement.violations += self._against_wishes(slot)
+        for user, capped in users.items():
+            judgement.violations += check_caps(capped, self._terms, 0)
+            judgement.violations += too_many(user, self._pushes, self._terms)
         judgement.violations += self._state()
         return judgement
 
@@ -196,6 +203,10 @@ class Judge:
         partitions = range(world.scenario.partitions)
         slots = [world.broker.rows(world.topics.changelog("slots"), partition) for partition in partitions]
         yield from check_state(slots, now).violations
+        report = StateReport()
+        for partition in partitions:
+            check_cap_rows(world.broker.rows(world.topics.changelog("deliveries"), partition), report)
+        yield from report.violations
         for table in ("slots", "deliveries", "schedule"):
             for partition in partitions:
                 rows = world.broker.rows(world.topics.changelog(table), partition)
@@ -212,6 +223,23 @@ def too_close(slot: bytes, pushes: list[PushRow], rules: Rules) -> Iterator[Viol
             sentence = f"the window from {first.at - START_MS} ms on holds {sorted(ids)}"
             yield Violation("P1", sentence, first.at, slot, tuple(sorted(ids)))
             return
+
+
+def too_many(user: bytes, pushes: Mapping[bytes, list[tuple[PushRow, int]]], terms: CapTerms) -> Iterator[Violation]:
+    """The naive oracle of the caps: of what heeds a cap and counts, no window holds more than `limit`."""
+    counted = [
+        (push.at, slot, push.notification_id)
+        for slot, found in pushes.items()
+        if slot.rpartition(b":")[0] == user and terms.rules_of(slot).counts and not terms.rules_of(slot).ignores
+        for push, _ in found
+    ]
+    for cap in terms.caps:
+        for first, slot, _ in counted:
+            ids = {(of, name) for at, of, name in counted if first <= at < first + cap.window_ms}
+            if len(ids) > cap.limit:
+                sentence = f"the window of {cap} from {first - START_MS} ms on holds {sorted(ids)}"
+                yield Violation("P1", sentence, first, slot, ())
+                break
 
 
 def sent_as_two(slot: bytes, statuses: list[StatusRow]) -> Iterator[Violation]:

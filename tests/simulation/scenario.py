@@ -38,6 +38,20 @@ USERS: Final = 8
 PROVIDERS: Final = ("APNS", "FCM", "WEBPUSH")
 # Those that an outcome is most easily taken for another in come more often.
 HARD_MOODS: Final = ("hang", "hang", "very slow", "unavailable but delivered", "internal but delivered", "throttle")
+CAPPED_SHARE: Final = 0.3
+CAPS: Final[tuple[list[dict[str, int]], ...]] = (
+    [{"limit": 1, "window_seconds": 20}],
+    [{"limit": 2, "window_seconds": 60}],
+    [{"limit": 3, "window_seconds": 120}, {"limit": 8, "window_seconds": 3_600}],
+)
+CAP_WORDS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {},
+    {},
+    {"on_cap": "defer", "hold_seconds_max": 1_200},
+    {"ignores_cap": True},
+    {"counts_for_cap": False},
+)
 # Where a fault may wait for its moment: before a request of this name leaves, or after it took effect.
 EDGES: Final = (
     "after write",
@@ -101,6 +115,13 @@ class Scenario:
     devices: dict[str, list[str]] = field(default_factory=dict)
     quiet_minutes: dict[str, tuple[int, int]] = field(default_factory=dict)
     opted_out: dict[str, list[str]] = field(default_factory=dict)
+    caps: list[dict[str, int]] = field(default_factory=list)
+    capped: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def types(self) -> dict[str, Any]:
+        """The types file of this world: where there are caps, some types have a word to say about them."""
+        types = {name: {**table, **self.capped.get(name, {})} for name, table in TYPES["types"].items()}
+        return {**TYPES, "types": types, "cap": self.caps}
 
 
 def scenario_of(seed: int, hours: float | None = None) -> Scenario:
@@ -124,9 +145,24 @@ def scenario_of(seed: int, hours: float | None = None) -> Scenario:
             scenario.opted_out[f"u{number}"] = [chance.choice(list(PACE))]
     for number in range(round(4 + scenario.hours / 6)):
         _episode(chance, scenario, number)
+    _caps(Random(f"caps {seed}"), scenario)
     scenario.events.sort()
     scenario.faults.sort()
     return scenario
+
+
+def _caps(chance: Random, scenario: Scenario) -> None:
+    """In some worlds users have caps, and are told things of many types at once."""
+    if chance.random() > CAPPED_SHARE:
+        return
+    scenario.caps.extend(chance.choice(CAPS))
+    for name in TYPES["types"]:
+        scenario.capped[name] = chance.choice(CAP_WORDS)
+    types: dict[str, str] = {}
+    for index, event in enumerate(scenario.events):
+        other = chance.choice(list(PACE)) if chance.random() < 0.5 else event.type
+        kind = types.setdefault(event.notification_id, other)
+        scenario.events[index] = event._replace(type=kind)
 
 
 def _episode(chance: Random, scenario: Scenario, number: int) -> None:

@@ -27,7 +27,7 @@ from streams.settings import Settings
 from streams.stages.delivery_rows import write_devices
 from streams.topics import TopicNames
 from streams.types_file import NotificationTypes
-from tests.simulation.scenario import TYPES, Event, Fault, Scenario
+from tests.simulation.scenario import Event, Fault, Scenario
 from tests.simulation.simulated_broker import SimulatedBroker
 from tests.simulation.simulated_clients import SimulatedConsumer, SimulatedProducer
 from tests.simulation.simulated_group import SimulatedGroup
@@ -51,7 +51,7 @@ class World:
         self.loop = SimulatedLoop(Random(f"turns {scenario.seed}"))
         self.chance = Random(f"world {scenario.seed}")
         self.codec = Codec()
-        self.types = NotificationTypes.parse(TYPES, "simulation")
+        self.types = NotificationTypes.parse(scenario.types(), "simulation")
         self.settings = Settings(bootstrap="127.0.0.1:1", partitions=scenario.partitions, data_dir=directory)
         self.topics = TopicNames.of(self.settings)
         self.broker = SimulatedBroker(self.loop, lambda topic: topic.endswith("-changelog"), self.say)

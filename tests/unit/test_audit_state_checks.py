@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from schemas.notification import write_slot
-from streams.audit.state_checks import check_state
+from streams.audit.state_checks import StateReport, check_cap_rows, check_state
+from streams.policies.capping import CapPlace
 from streams.stages.blocks import Block, block_key, write_block
+from streams.stages.cap_rows import CapRow, cap_key, write_cap_row
 from streams.stages.slots_table import place_key
 
 NOW = 1_800_000_000_000
@@ -40,3 +44,16 @@ def test_ids_that_are_kept_for_too_long_are_found() -> None:
     """A day is what is remembered."""
     report = check_state([dict([block(NOW + 2 * 86_400_000, [], b"x" * 17)])], NOW)
     assert [violation.promise for violation in report.violations] == ["P4"]
+
+
+@pytest.mark.parametrize(("named_at", "broken"), [(9_000, False), (8_000, True), (None, True)])
+def test_a_row_of_a_cap_must_be_named_by_its_block(named_at: int | None, broken: bool) -> None:
+    """A row that no block names, or only one that it does not wait for, would stay for ever."""
+    place = CapPlace("t", "n", 0, False, 1_000)
+    rows = {cap_key(b"u"): write_cap_row(CapRow(9_000, [place]))}
+    if named_at is not None:
+        rows[block_key(named_at, 1)] = write_block(Block(1_000, named_at, b"", [cap_key(b"u")]))
+    report = StateReport()
+    check_cap_rows(rows, report)
+    assert report.capped_users == 1
+    assert [violation.promise for violation in report.violations] == (["P4"] if broken else [])
