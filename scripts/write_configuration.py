@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from streams.settings import setting_names  # noqa: E402 (the path is set above)
-from streams.types_file import TypePolicy  # noqa: E402 (the path is set above)
+from streams.types_file import CAPS_MAX, CapRule, TypePolicy  # noqa: E402 (the path is set above)
 
 TARGET = ROOT / "docs" / "configuration.md"
 _LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
@@ -46,6 +46,13 @@ def page() -> str:
             "sends events of types that the file does not name to `dead-letters`; else they get the defaults.",
             "",
             *_table(("Key", *_COLUMNS), TypePolicy.model_fields.items()),
+            "",
+            "## Caps",
+            "",
+            "What one user is sent at most over all types: `[cap]` at the top of the same file, or `[[cap]]` for each",
+            f"of several, at most {CAPS_MAX}. Without any there is none: [frequency-cap.md](frequency-cap.md).",
+            "",
+            *_table(("Key", *_COLUMNS), CapRule.model_fields.items()),
             "",
         ]
     )

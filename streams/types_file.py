@@ -172,6 +172,8 @@ class _Document(BaseModel):
     @field_validator("cap", mode="before")
     @classmethod
     def _one_cap_is_a_table(cls, value: Any) -> Any:
+        if not isinstance(value, dict | list):
+            raise ValueError(f"must be a table, is {value}")
         return [value] if isinstance(value, dict) else value
 
     @field_validator("cap")

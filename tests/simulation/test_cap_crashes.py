@@ -32,7 +32,7 @@ RULES = {
 CAPS = (Cap(2, 2 * HOUR_MS), Cap(4, 9 * HOUR_MS))
 ACTIONS = 60
 SEEDS = range(10)
-CRASHES: tuple[Crash, ...] = ("none",) * 8 + ("before the commit", "after the commit")  # type: ignore[assignment] # two of them
+CRASHES: tuple[Crash, ...] = ("none",) * 8 + ("before the commit", "after the commit")
 ENDS = frozenset(FINAL_STATES)
 
 

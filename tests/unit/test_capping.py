@@ -126,9 +126,9 @@ def test_a_type_that_ignores_the_cap_is_sent_and_counts_all_the_same() -> None:
     0  10  20                 1005    1015     1025
     |a  |b  |code              x      | d
     """
-    places = (sent("a", 0), sent("b", 10))
+    places = [sent("a", 0), sent("b", 10)]
     assert asked(20, *places, rules=CapRules(ignores=True)) == Go()
-    places = (*places, sent("code", 20))
+    places.append(sent("code", 20))
     assert isinstance(asked(1_006, *places), Full)
     assert asked(1_015, *places) == Go()
 

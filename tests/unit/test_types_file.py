@@ -50,6 +50,15 @@ def test_a_ttl_of_nothing_is_kept(tmp_path: Path) -> None:
     assert policy.ttl_seconds == 0
 
 
+def test_caps_are_one_table_or_several(tmp_path: Path) -> None:
+    """`[cap]`, or `[[cap]]` for each; without any there is none."""
+    one = _load(tmp_path, "[cap]\nlimit = 5\nwindow_seconds = 86400\n")
+    assert [(cap.limit, cap.window_seconds) for cap in one.caps] == [(5, 86_400)]
+    two = _load(tmp_path, "[[cap]]\nlimit = 5\nwindow_seconds = 86400\n[[cap]]\nlimit = 2\nwindow_seconds = 3600\n")
+    assert [cap.limit for cap in two.caps] == [5, 2]
+    assert _load(tmp_path, "").caps == ()
+
+
 def test_unknown_types_can_be_refused(tmp_path: Path) -> None:
     """With allow_unknown = false only the named types have a policy."""
     types = _load(tmp_path, "allow_unknown = false\n[types.a]\n")
@@ -84,6 +93,21 @@ def test_unknown_types_can_be_refused(tmp_path: Path) -> None:
         ("[types.a]\ntime_zone = 'user'", "[types.a] time_zone: there is no time zone 'user'"),
         ("[types.a]\nhold_seconds_max = 0", "[types.a] hold_seconds_max: must be at least 1, is 0"),
         ("[types]\na = 1", "[types] a: must be a table, is 1"),
+        ("[types.a]\non_cap = 'drop'", "[types.a] on_cap: must be 'suppress' or 'defer', is drop"),
+        ("[cap]\nlimit = 0\nwindow_seconds = 60", "[cap] limit: must be at least 1, is 0"),
+        ("[cap]\nlimit = 2\nwindow_seconds = 604801", "[cap] window_seconds: must be at most 604800, is 604801"),
+        ("[cap]\nlimit = 2", "[cap] window_seconds: must be given"),
+        ("[cap]\nlimits = 2\nlimit = 2\nwindow_seconds = 60", "[cap] limits: no such key; did you mean limit?"),
+        (
+            "[[cap]]\nlimit = 2\nwindow_seconds = 60\n[[cap]]\nlimit = '3'\nwindow_seconds = 90",
+            "[cap] limit: must be a whole",
+        ),
+        (
+            "[[cap]]\nlimit = 2\nwindow_seconds = 60\n[[cap]]\nlimit = 3\nwindow_seconds = 60",
+            "cap: two caps have the same window, 60 s: keep the one that is meant",
+        ),
+        ("cap = 5", "cap: must be a table, is 5"),
+        ("[[cap]]\n" + "limit = 1\nwindow_seconds = 1\n[[cap]]\n" * 8 + "limit = 1\nwindow_seconds = 9", "cap: "),
         ("[types.'a b']", "[types]: type 'a b' is not 1 to 64 of"),
         ("[types.a\n", "is not TOML: "),
     ],
