@@ -197,6 +197,27 @@ def test_a_place_is_kept_between_two_attempts(play: Callable[[Scenario], None]) 
     play(scenario)
 
 
+def test_a_place_is_held_until_the_last_attempt_may_have_arrived(play: Callable[[Scenario], None]) -> None:
+    """A cap of one a minute: the claim is more than a minute ago, and its next attempt is still to come.
+
+    0         70 s      send_by + grace + 1 min + skew
+    |a refused x b       | c
+    """
+
+    async def scenario(world: DeliverWorld) -> None:
+        world.caps = (Cap(1, 60_000),)
+        await take_over(world)
+        world.connector.answers.append(NotSent("TooManyRequests", retry=True))
+        await send(world, "a")
+        over = NOW + SEND_WITHIN_MS + GRACE_MS + 60_000 + SKEW_MS
+        for now, name, state in ((NOW + 70_000, "b", "SUPPRESSED"), (over - 1, "c", "SUPPRESSED"), (over, "d", None)):
+            world.now = now
+            await send(world, name)
+            assert world.states(name)[-1] == (state or "ACCEPTED")
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("crash", [False, True])
 def test_what_certainly_was_not_sent_gives_its_place_back(play: Callable[[Scenario], None], crash: bool) -> None:
     """Refused for good, or given up after the last attempt."""
