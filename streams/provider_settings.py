@@ -37,7 +37,13 @@ class _Provider(BaseModel):
     request_timeout_seconds: float = Field(
         10.0, gt=0, le=60, description="Longest wait for the answer to one request; then its outcome is UNKNOWN."
     )
-    connections: int = Field(2, ge=1, le=64, description="HTTP/2 connections that a worker keeps to it.")
+    connections: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="HTTP/2 connections that a worker keeps to it; of HTTP/1.1, where it speaks nothing newer, up to 16 "
+        "times as many.",
+    )
     per_second_max: float = Field(
         0.0,
         ge=0,

@@ -10,8 +10,8 @@ from connectors.apns.credentials import ProviderTokens
 from connectors.apns.request import build_request, is_background, staying_fields
 from connectors.apns.response import EXPIRED_PROVIDER_TOKEN, outcome_of_answer
 from connectors.credentials import CredentialsError, load_p256_key
-from connectors.http2 import Failure, Http2Client, Http2Config
-from connectors.http2.outcomes import outcome_of_failure
+from connectors.http import Failure, HttpClient, HttpConfig
+from connectors.http.outcomes import outcome_of_failure
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 
 
@@ -45,14 +45,15 @@ class ApnsConnector:
         self._config = config
         self._clock = clock
         self._tokens = ProviderTokens(key, config.key_id, config.team_id, clock)
-        self._http = Http2Client(
-            Http2Config.for_url(
+        self._http = HttpClient(
+            HttpConfig.for_url(
                 config.base_url,
                 "APNs base_url",
                 ca_file=config.ca_file,
                 connections=config.connections,
                 streams_max=config.streams_max,
                 connect_timeout_seconds=config.connect_timeout_seconds,
+                http1=False,  # Apple speaks HTTP/2 only: whoever does not is not Apple
             )
         )
 

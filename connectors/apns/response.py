@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from connectors.http2 import Answer
-from connectors.http2.outcomes import retry_after_seconds
+from connectors.http import Answer
+from connectors.http.outcomes import retry_after_seconds
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
 # "You can retry ... with a delay"; for 5xx Apple advises to begin the waits with 15 minutes.

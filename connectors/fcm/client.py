@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from connectors.exchange import CLOSED
 from connectors.fcm.credentials import AccessTokens, TokenError, load_service_account
 from connectors.fcm.request import FcmRequest, build_request, staying_fields
 from connectors.fcm.response import UNAUTHENTICATED, outcome_of_answer
-from connectors.http2 import Failure, Http2Client, Http2Config
-from connectors.http2.answer import CLOSED
-from connectors.http2.outcomes import outcome_of_failure
+from connectors.http import Failure, HttpClient, HttpConfig
+from connectors.http.outcomes import outcome_of_failure
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 
 
@@ -47,8 +47,8 @@ class FcmConnector:
         self._tokens = AccessTokens(account, context, clock, config.connect_timeout_seconds)
         self._closed = False
         self._path = f"/v1/projects/{account.project_id}/messages:send"
-        self._http = Http2Client(
-            Http2Config.for_url(
+        self._http = HttpClient(
+            HttpConfig.for_url(
                 config.base_url,
                 "FCM base_url",
                 ca_file=config.ca_file,

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.http2 import Answer
-from connectors.http2.outcomes import retry_after_seconds
+from connectors.http import Answer
+from connectors.http.outcomes import retry_after_seconds
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
 # Firebase, "Handling retries": the shortest wait after an error of the server.

@@ -14,9 +14,8 @@ from collections.abc import Iterable
 from hpack import Decoder, Encoder, HPACKError
 from hpack.table import HeaderTable
 
+from connectors.exchange import Fields
 from connectors.http2.frames import ErrorCode, ProtocolError
-
-Fields = tuple[tuple[str, str], ...]
 
 # A peer that announces more does not get more: the fields that stay need well under 4 kB.
 TABLE_BYTES_MAX = 4_096

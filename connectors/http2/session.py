@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from connectors.exchange import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure, Fields
 from connectors.http2 import frames
-from connectors.http2.answer import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure
 from connectors.http2.frames import ErrorCode, Flag, Frame, FrameType, ProtocolError, Setting
-from connectors.http2.headers import HEADER_LIST_BYTES_MAX, Fields, HeaderDecoder, HeaderEncoder
+from connectors.http2.headers import HEADER_LIST_BYTES_MAX, HeaderDecoder, HeaderEncoder
 
 # What we let a server send before we read on: answers are small, so the windows only have to be out of the way.
 STREAM_WINDOW = 262_144

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.credentials import load_p256_key
-from connectors.http2 import Failure, Http2Client, Http2Config
-from connectors.http2.answer import CLOSED
-from connectors.http2.connection import ConnectError, resolve_by_system
-from connectors.http2.outcomes import PRIVATE_ADDRESS, outcome_of_failure
+from connectors.exchange import CLOSED, ConnectError
+from connectors.http import Failure, HttpClient, HttpConfig
+from connectors.http.connect import resolve_by_system
+from connectors.http.endpoint import Endpoint, is_public_address
+from connectors.http.outcomes import PRIVATE_ADDRESS, outcome_of_failure
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 from connectors.webpush.credentials import VapidTokens
-from connectors.webpush.endpoint import Endpoint, is_public_address
 from connectors.webpush.request import build_request, staying_fields
 from connectors.webpush.response import FORBIDDEN, UNAUTHORIZED, outcome_of_answer
 
@@ -46,7 +46,7 @@ class WebPushConnector:
         self._config = config
         self._clock = clock
         self._tokens = VapidTokens(key, config.subject, clock)
-        self._clients: OrderedDict[str, Http2Client] = OrderedDict()
+        self._clients: OrderedDict[str, HttpClient] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -85,15 +85,15 @@ class WebPushConnector:
         clients, self._clients = list(self._clients.values()), OrderedDict()
         await asyncio.gather(*(client.close() for client in clients), *self._closing)
 
-    def _client(self, endpoint: Endpoint) -> Http2Client | None:
+    def _client(self, endpoint: Endpoint) -> HttpClient | None:
         """The client of this origin; None where too many others are busy."""
         client = self._clients.get(endpoint.origin)
         if client is None:
             if len(self._clients) >= self._config.origins_max and not self._evict():
                 return None
             config = self._config
-            client = Http2Client(
-                Http2Config(
+            client = HttpClient(
+                HttpConfig(
                     endpoint.host,
                     endpoint.port,
                     config.ca_file,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from connectors.http2 import Answer
-from connectors.http2.outcomes import retry_after_seconds
+from connectors.http import Answer
+from connectors.http.outcomes import retry_after_seconds
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
 UNAUTHORIZED = "unauthorized"

@@ -30,7 +30,7 @@ from connectors.apns import ApnsConfig, ApnsConnector
 from connectors.apns import request as apns_request
 from connectors.fcm import FcmConfig, FcmConnector
 from connectors.fcm import request as fcm_request
-from connectors.http2 import Answer, Fields, Http2Client, Http2Config
+from connectors.http import Answer, Fields, HttpClient, HttpConfig
 from connectors.outcome import Accepted, Connector, Device, NotSent, ProviderName, Push
 from connectors.webpush import WebPushConfig, WebPushConnector
 from connectors.webpush import request as webpush_request
@@ -116,7 +116,7 @@ def pushes_for(name: ProviderName, simulators: Simulators, count: int) -> list[P
 Send = Callable[[int], Awaitable[bool]]
 
 
-async def bare(name: ProviderName, simulators: Simulators, authorization: str) -> tuple[Http2Client, Send]:
+async def bare(name: ProviderName, simulators: Simulators, authorization: str) -> tuple[HttpClient, Send]:
     """The transport alone, with one request that is built once and sent again and again."""
     push, now = pushes_for(name, simulators, 1)[0], time.time()
     differing: Fields = ()
@@ -135,8 +135,8 @@ async def bare(name: ProviderName, simulators: Simulators, authorization: str) -
             path, differing = built.endpoint.path, built.fields
             staying = webpush_request.staying_fields(authorization, 3_600, True)
     assert not isinstance(built, NotSent)
-    client = Http2Client(
-        Http2Config.for_url(
+    client = HttpClient(
+        HttpConfig.for_url(
             simulators.where[name]["url"],
             "url",
             ca_file=simulators.where["ca_file"],

@@ -13,7 +13,7 @@ import h2.events
 import pytest
 from h2.config import H2Configuration
 
-from connectors.http2 import Answer, Failure, Http2Client, Http2Config
+from connectors.http import Answer, Failure, HttpClient, HttpConfig
 from connectors.simulators import Authority, make_authority
 
 LIMIT_SECONDS = 30.0
@@ -24,6 +24,9 @@ class Server(asyncio.Protocol):
 
     connections = 0
     requests = 0
+
+    def __init_subclass__(cls) -> None:
+        cls.connections = cls.requests = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -67,11 +70,11 @@ def serve(tmp_path: Path, server: type[asyncio.Protocol], scenario: Scenario, al
     return authority
 
 
-def config(tmp_path: Path, port: int, **changes: Any) -> Http2Config:
-    return Http2Config("127.0.0.1", port, ca_file=changes.pop("ca_file", str(tmp_path / "ca.pem")), **changes)
+def config(tmp_path: Path, port: int, **changes: Any) -> HttpConfig:
+    return HttpConfig("127.0.0.1", port, ca_file=changes.pop("ca_file", str(tmp_path / "ca.pem")), **changes)
 
 
-async def ask(client: Http2Client, timeout_seconds: float = 20.0, body: bytes = b"x") -> Answer | Failure:
+async def ask(client: HttpClient, timeout_seconds: float = 20.0, body: bytes = b"x") -> Answer | Failure:
     return await client.request("/", (("a", "b"),), (), body, timeout_seconds, lambda: True)
 
 
@@ -82,7 +85,7 @@ def test_a_server_with_an_unknown_authority_gets_nothing(tmp_path: Path) -> None
         pass
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port, ca_file=None))
+        client = HttpClient(config(tmp_path, port, ca_file=None))
         result = await ask(client)
         assert isinstance(result, Failure)
         assert (result.may_have_arrived, result.reason) == (False, "connect_failed")
@@ -94,10 +97,10 @@ def test_a_server_with_an_unknown_authority_gets_nothing(tmp_path: Path) -> None
 
 
 def test_a_server_without_http2_gets_nothing(tmp_path: Path) -> None:
-    """ALPN must settle on h2."""
+    """Where HTTP/1.1 is not wanted, ALPN must settle on h2."""
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port))
+        client = HttpClient(config(tmp_path, port, http1=False))
         result = await ask(client)
         assert isinstance(result, Failure)
         assert (result.may_have_arrived, result.reason) == (False, "connect_failed")
@@ -121,7 +124,7 @@ def test_a_server_that_does_not_greet_gets_nothing(tmp_path: Path, greeting: byt
             Rude.received += data
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port, connect_timeout_seconds=0.4))
+        client = HttpClient(config(tmp_path, port, connect_timeout_seconds=0.4))
         result = await ask(client)
         assert isinstance(result, Failure)
         assert (result.may_have_arrived, result.reason) == (False, "connect_failed")
@@ -140,7 +143,7 @@ def test_a_server_that_falls_silent_is_found_out_by_ping(tmp_path: Path) -> None
                 super().data_received(data)
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port, ping_interval_seconds=0.1, ping_timeout_seconds=0.1))
+        client = HttpClient(config(tmp_path, port, ping_interval_seconds=0.1, ping_timeout_seconds=0.1))
         result = await ask(client)
         assert result == Failure(True, "connection_lost", "no answer to PING")
         assert isinstance(await ask(client), Answer)
@@ -167,7 +170,7 @@ def test_what_waits_behind_a_full_socket_is_certainly_not_sent(tmp_path: Path) -
                 self.transport.pause_reading()
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port, connections=1, streams_max=100_000))
+        client = HttpClient(config(tmp_path, port, connections=1, streams_max=100_000))
         results = await asyncio.gather(*(ask(client, 1.0, bytes(60_000)) for _ in range(300)))
         said = [(result.may_have_arrived, result.reason) for result in results if isinstance(result, Failure)]
         assert len(said) == 300
@@ -184,7 +187,7 @@ def test_work_is_spread_over_the_connections(tmp_path: Path) -> None:
         pass
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port, connections=3, streams_max=10))
+        client = HttpClient(config(tmp_path, port, connections=3, streams_max=10))
         results = await asyncio.gather(*(ask(client) for _ in range(300)))
         assert all(isinstance(result, Answer) for result in results)
         assert client.in_flight == 0
@@ -206,7 +209,7 @@ def test_an_outage_is_not_hammered(tmp_path: Path) -> None:
             attempts += 1
             raise OSError("no such host")
 
-        client = Http2Client(config(tmp_path, port), resolve)
+        client = HttpClient(config(tmp_path, port), resolve)
         results = await asyncio.gather(*(ask(client) for _ in range(100)))
         assert set(results) == {Failure(False, "connect_failed", "no such host")}
         assert attempts == 1
@@ -222,7 +225,7 @@ def test_a_broken_may_start_hurts_nobody_else(tmp_path: Path) -> None:
         pass
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port))
+        client = HttpClient(config(tmp_path, port))
 
         def broken() -> bool:
             raise RuntimeError("mine")
@@ -245,7 +248,7 @@ def test_a_request_without_time_is_not_written(tmp_path: Path) -> None:
         pass
 
     async def scenario(port: int) -> None:
-        client = Http2Client(config(tmp_path, port))
+        client = HttpClient(config(tmp_path, port))
         assert isinstance(await ask(client), Answer)
         result = await ask(client, 0.0)
         assert isinstance(result, Failure)

@@ -144,7 +144,7 @@ MUTANTS: Final = (
     Mutant(
         "a request without an answer is certainly not sent",
         "P1",
-        "connectors/http2/outcomes.py",
+        "connectors/http/outcomes.py",
         "    if failure.may_have_arrived:\n",
         '    if failure.may_have_arrived and failure.reason != "timeout":\n',
         ("tests/integration/test_connectors_conformance.py", SIMULATION),

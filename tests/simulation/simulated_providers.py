@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import connectors.apns.response
 import connectors.fcm.response
 import connectors.webpush.response
-from connectors.http2.answer import (
+from connectors.exchange import (
     CONNECT_FAILED,
     CONNECTION_LOST,
     DEADLINE_PASSED,
@@ -26,7 +26,7 @@ from connectors.http2.answer import (
     Answer,
     Failure,
 )
-from connectors.http2.outcomes import outcome_of_failure
+from connectors.http.outcomes import outcome_of_failure
 from connectors.outcome import Outcome, ProviderName, Push
 from tests.simulation.simulated_loop import SimulatedLoop
 

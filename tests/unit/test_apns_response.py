@@ -7,7 +7,7 @@ import json
 import pytest
 
 from connectors.apns.response import REFUSALS, outcome_of_answer
-from connectors.http2 import Answer
+from connectors.http import Answer
 from connectors.outcome import Accepted, NotSent, Unknown
 
 NOW = 1_700_000_000.0

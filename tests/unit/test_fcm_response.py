@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.fcm.response import outcome_of_answer
-from connectors.http2 import Answer
+from connectors.http import Answer
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
 NOW = 1_700_000_000.0

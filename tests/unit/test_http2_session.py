@@ -14,10 +14,10 @@ from hyperframe.frame import GoAwayFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.exchange import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure, Fields
 from connectors.http2 import frames
-from connectors.http2.answer import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure
 from connectors.http2.frames import ErrorCode, FrameReader, FrameType, ProtocolError
-from connectors.http2.headers import Fields, HeaderDecoder, HeaderEncoder, is_index_only
+from connectors.http2.headers import HeaderDecoder, HeaderEncoder, is_index_only
 from connectors.http2.session import Ended, Session
 
 TEXT = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=300)

@@ -11,11 +11,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.credentials import base64url
-from connectors.http2.connection import ConnectError, Connection, connect, tls_context
+from connectors.exchange import ConnectError
+from connectors.http.connect import Connection, connect, tls_context
+from connectors.http.endpoint import Endpoint, is_public_address, parse_endpoint
 from connectors.outcome import Device, NotSent, ProviderName, Push
 from connectors.webpush.client import resolve_public
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, public_bytes
-from connectors.webpush.endpoint import Endpoint, is_public_address, parse_endpoint
 from connectors.webpush.request import WebPushRequest, build_request, payload, staying_fields
 
 NOW = 1_700_000_000.5
@@ -163,9 +164,9 @@ def test_a_name_is_resolved_once_and_connected_to_where_it_was_checked() -> None
             patch.setattr(loop, "create_connection", create_connection)
             for _ in answers:
                 with pytest.raises(ConnectError):
-                    await connect("push.example", 443, unused, tls_context(None), resolve_public, 5.0)
+                    await connect("push.example", 443, unused, tls_context(None, http1=True), resolve_public, 5.0)
 
-    def unused() -> Connection:
+    def unused(_: str | None) -> Connection:
         raise AssertionError("no connection comes about")
 
     asyncio.run(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.http2 import Answer
+from connectors.http import Answer
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 from connectors.webpush.response import outcome_of_answer
 

@@ -1,4 +1,7 @@
-"""Requests to one origin over a few HTTP/2 connections. README.md: how close to the write `may_start` is asked."""
+"""Requests to one origin, over a few HTTP/2 connections or, where the server speaks nothing newer, more of HTTP/1.1.
+
+connectors/http2/README.md: how close to the write `may_start` is asked.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,50 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import methodcaller
 from urllib.parse import urlsplit
 
-from connectors.http2.answer import (
+from connectors.exchange import (
     CLOSED,
+    CONNECT_FAILED,
     DEADLINE_PASSED,
     HEADERS_TOO_LARGE,
     QUEUE_TIMEOUT,
     TIMEOUT,
     Answer,
+    ConnectError,
     Failure,
+    Fields,
 )
-from connectors.http2.connection import ConnectError, Connection, Resolve, connect, resolve_by_system, tls_context
-from connectors.http2.headers import Fields
-from connectors.http2.session import Session
+from connectors.http.connect import Connection, Resolve, connect, resolve_by_system, tls_context
+from connectors.http1.connection import Http1Connection
+from connectors.http1.session import Session as Http1Session
+from connectors.http2.connection import Http2Connection
+from connectors.http2.session import Session as Http2Session
 
 logger = logging.getLogger(__name__)
 
 # After a failed connect, the next one waits: 0.1 s doubling to 2 s, so that an outage is noticed soon after its end.
 _BACKOFF_SECONDS_FIRST = 0.1
 _BACKOFF_SECONDS_MAX = 2.0
+# A connection of HTTP/1.1 carries one request at a time, one of HTTP/2 hundreds: so many of the one stand for one of
+# the other, and so many handshakes are under way at a time.
+HTTP1_CONNECTIONS_FACTOR = 16
+_HTTP1_CONNECTING_MAX = 8
+# A server that ends a new connection within this, before any request was written, takes none.
+_CUT_AT_ONCE_SECONDS = 1.0
 # Requests written in one piece. The first of them has been asked `may_start` about 2 ms before the write.
 _BATCH_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Http2Config:
+class HttpConfig:
     """One origin. `ca_file` replaces the system's authorities.
 
-    `streams_max` is our own limit per connection, the server's lower one is honoured. `drain_seconds`: how long
-    `close` waits for answers.
+    `connections`: of HTTP/2; of HTTP/1.1 there may be HTTP1_CONNECTIONS_FACTOR times as many. `streams_max` is our own
+    limit per HTTP/2 connection, the server's lower one is honoured. `drain_seconds`: how long `close` waits for
+    answers. `http1`: False, where a server without HTTP/2 is not the right one.
     """
 
     host: str
@@ -48,6 +65,7 @@ class Http2Config:
     ping_interval_seconds: float = 30.0
     ping_timeout_seconds: float = 10.0
     drain_seconds: float = 5.0
+    http1: bool = True
 
     @classmethod
     def for_url(
@@ -59,7 +77,8 @@ class Http2Config:
         connections: int,
         streams_max: int,
         connect_timeout_seconds: float,
-    ) -> Http2Config:
+        http1: bool = True,
+    ) -> HttpConfig:
         """For the origin of `url`. Raises ValueError, naming `setting`, for anything but https://host[:port]."""
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
@@ -71,6 +90,7 @@ class Http2Config:
             connections=connections,
             streams_max=streams_max,
             connect_timeout_seconds=connect_timeout_seconds,
+            http1=http1,
         )
 
     @property
@@ -101,20 +121,21 @@ class _Request:
         self.stream_id = 0
 
 
-class Http2Client:
-    """Requests wait here, in order, until a connection has a free stream and an empty write buffer; they never wait
+class HttpClient:
+    """Requests wait here, in order, until a connection can take one and has an empty write buffer; they never wait
     inside a connection. Nothing is ever sent twice: a failure goes to the caller, who knows what it means."""
 
-    def __init__(self, config: Http2Config, resolve: Resolve = resolve_by_system) -> None:
+    def __init__(self, config: HttpConfig, resolve: Resolve = resolve_by_system) -> None:
         """Raises OSError (ssl.SSLError) where the CA file cannot be read."""
         self._config = config
         self._resolve = resolve
-        self._context = tls_context(config.ca_file)
+        self._context = tls_context(config.ca_file, http1=config.http1)
         self._queue: deque[_Request] = deque()
         self._connections: list[Connection] = []
         self._connecting: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
         self._watch: asyncio.TimerHandle | None = None
+        self._speaks_http1 = False
         self._backoff_seconds = 0.0
         self._connect_at = 0.0
         self._closed = False
@@ -122,7 +143,7 @@ class Http2Client:
     @property
     def in_flight(self) -> int:
         """Requests written and not answered, and requests that wait to be written."""
-        return sum(connection.session.streams_open for connection in self._connections) + len(self._queue)
+        return sum(connection.in_flight for connection in self._connections) + len(self._queue)
 
     async def request(
         self,
@@ -135,7 +156,8 @@ class Http2Client:
     ) -> Answer | Failure:
         """POST. `staying` are header fields that repeat over many requests (pass equal tuples), `differing` the rest.
 
-        Names in lower case. Cancelled, it takes the request out of the queue, or resets its stream.
+        Names in lower case. Cancelled, it takes the request out of the queue, or resets its stream (of HTTP/1.1, its
+        connection).
         """
         if self._closed:
             return Failure(False, CLOSED)
@@ -176,7 +198,7 @@ class Http2Client:
         if request.future.done():
             return
         if request.connection is None:
-            request.future.set_result(Failure(False, QUEUE_TIMEOUT, "no free stream in time"))
+            request.future.set_result(Failure(False, QUEUE_TIMEOUT, "no free connection in time"))
             self._schedule_pump()  # takes it out of the queue
             return
         request.future.set_result(Failure(True, TIMEOUT))
@@ -191,29 +213,31 @@ class Http2Client:
     def _pump(self) -> None:
         self._pump_scheduled = False
         queue = self._queue
-        self._connections = [connection for connection in self._connections if not connection.lost.done()]
         while queue:
             if queue[0].future.done():  # timed out or cancelled while it waited
                 queue.popleft()
                 continue
-            connection = max(self._connections, key=Connection.capacity, default=None)
-            if connection is None or not self._write_batch(connection):
+            connection = max(self._connections, key=_capacity, default=None)
+            room = 0 if connection is None else connection.capacity()
+            if connection is None or room <= 0 or not (self._write_batch(connection, room) or connection.draining):
                 break
         if queue:
             self._grow()
 
-    def _write_batch(self, connection: Connection) -> int:
+    def _write_batch(self, connection: Connection, room: int) -> int:
         """Write what the connection takes now; how many requests left the queue."""
-        queue, session = self._queue, connection.session
+        queue = self._queue
         # Spread over the connections: one that took everything would make the others useless.
-        room = min(connection.capacity(), _BATCH_MAX)
+        room = min(room, _BATCH_MAX)
         taken = 0
-        while queue and taken < room and session.admits(len(queue[0].body)):
+        while queue and taken < room and connection.admits(len(queue[0].body)):
             request = queue.popleft()
             taken += 1
             if not request.future.done():
                 self._write(connection, request)
         connection.flush()
+        if taken:
+            self._backoff_seconds = 0.0  # whoever takes requests is there
         return taken
 
     def _write(self, connection: Connection, request: _Request) -> None:
@@ -221,7 +245,7 @@ class Http2Client:
             if not request.may_start():
                 request.future.set_result(Failure(False, DEADLINE_PASSED))
                 return
-            stream_id = connection.session.open(request.path, request.staying, request.differing, request.body)
+            stream_id = connection.open(request.path, request.staying, request.differing, request.body, request.future)
         except Exception as error:  # what the caller passed in is wrong: it is told, and the others go on
             request.future.set_exception(error)
             return
@@ -230,42 +254,65 @@ class Http2Client:
             connection.retire()
             return
         request.connection, request.stream_id = connection, stream_id
-        connection.register(stream_id, request.future)
 
     def _grow(self) -> None:
-        """Open a connection where there is work and room for one."""
-        usable = sum(not connection.session.draining for connection in self._connections)
-        if self._closed or self._connecting or usable >= self._config.connections:
+        """Open a connection, or several of HTTP/1.1, where there is work and room for it."""
+        if self._closed:
             return
-        task = asyncio.get_running_loop().create_task(self._connect())
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        usable_max, connecting_max = self._config.connections, 1
+        if self._speaks_http1:
+            usable_max *= HTTP1_CONNECTIONS_FACTOR
+            if not self._backoff_seconds:
+                connecting_max = min(_HTTP1_CONNECTING_MAX, len(self._queue))
+        usable = len(self._usable())
+        while len(self._connecting) < min(connecting_max, usable_max - usable):
+            task = asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    def _usable(self) -> list[Connection]:
+        return [connection for connection in self._connections if not connection.draining]
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._connect_at - loop.time()))
         config = self._config
-
-        def make() -> Connection:
-            return Connection(Session(config.authority, config.streams_max), self._on_capacity)
-
         try:
             connection = await connect(
-                config.host, config.port, make, self._context, self._resolve, config.connect_timeout_seconds
+                config.host, config.port, self._make, self._context, self._resolve, config.connect_timeout_seconds
             )
         except ConnectError as error:
-            self._backoff_seconds = min(max(_BACKOFF_SECONDS_FIRST, self._backoff_seconds * 2), _BACKOFF_SECONDS_MAX)
-            self._connect_at = loop.time() + self._backoff_seconds
-            logger.info("no connection to %s: %s", config.authority, error)
-            if not any(not known.session.draining for known in self._connections):
-                self._fail_queue(Failure(False, error.reason, str(error)))
+            self._connect_failed(str(error), error.reason)
             return
-        self._backoff_seconds = 0.0
-        self._connect_at = 0.0
+        self._speaks_http1 = isinstance(connection, Http1Connection)
         self._connections.append(connection)
+        connection.lost.add_done_callback(partial(self._on_lost, connection, loop.time()))
         if self._watch is None:
             self._watch = loop.call_later(config.ping_timeout_seconds, self._check)
         loop.call_soon(self._schedule_pump)  # after this task is out of `_connecting`
+
+    def _make(self, protocol: str | None) -> Connection | None:
+        config = self._config
+        if protocol == "h2":
+            return Http2Connection(Http2Session(config.authority, config.streams_max), self._on_capacity)
+        if not config.http1:
+            return None
+        return Http1Connection(Http1Session(config.authority), self._on_capacity)
+
+    def _connect_failed(self, detail: str, reason: str = CONNECT_FAILED) -> None:
+        self._backoff_seconds = min(max(_BACKOFF_SECONDS_FIRST, self._backoff_seconds * 2), _BACKOFF_SECONDS_MAX)
+        self._connect_at = asyncio.get_running_loop().time() + self._backoff_seconds
+        logger.info("no connection to %s: %s", self._config.authority, detail)
+        if not self._usable():
+            self._fail_queue(Failure(False, reason, detail))
+
+    def _on_lost(self, connection: Connection, made_at: float, _: asyncio.Future[None]) -> None:
+        self._connections.remove(connection)
+        # HTTP/2 greets before anything is asked; here a server that takes no request shows only now.
+        unused = isinstance(connection, Http1Connection) and not connection.requests and not self._closed
+        if unused and asyncio.get_running_loop().time() - made_at < _CUT_AT_ONCE_SECONDS:
+            self._connect_failed("the server ends connections before it was asked anything")
+        self._on_capacity()
 
     def _on_capacity(self) -> None:
         if self._queue:
@@ -284,3 +331,6 @@ class Http2Client:
             future = self._queue.popleft().future
             if not future.done():
                 future.set_result(failure)
+
+
+_capacity = methodcaller("capacity")

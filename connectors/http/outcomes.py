@@ -1,11 +1,11 @@
-"""From what HTTP/2 says to what the project says: the part that is the same for every provider."""
+"""From what HTTP says to what the project says: the part that is the same for every provider."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from connectors.http2.answer import CONNECT_FAILED, DEADLINE_PASSED, HEADERS_TOO_LARGE, Failure
+from connectors.exchange import CONNECT_FAILED, DEADLINE_PASSED, HEADERS_TOO_LARGE, Failure
 from connectors.outcome import NotSent, Unknown
 
 # The name of an endpoint resolves to no public address.

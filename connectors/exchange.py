@@ -1,0 +1,55 @@
+"""One request to a server as the connectors see it: its header fields, and what can be said of it when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Names in lower case.
+Fields = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The server answered. `headers` has lower-case names; a body that was cut short holds what came of it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """There is no answer.
+
+    `may_have_arrived` is False only where it is certain that the server did not process the request: no byte of it was
+    ever handed to the socket, or the server said so (HTTP/2: RST_STREAM with REFUSED_STREAM, or a GOAWAY with a lower
+    last stream id: RFC 9113 sections 8.7 and 6.8). `detail` is for people.
+    """
+
+    may_have_arrived: bool
+    reason: str
+    detail: str = ""
+
+
+# Reasons of failures that certainly did not arrive.
+DEADLINE_PASSED = "deadline_passed"
+CONNECT_FAILED = "connect_failed"
+REFUSED_STREAM = "refused_stream"
+GOAWAY = "goaway"
+QUEUE_TIMEOUT = "queue_timeout"
+HEADERS_TOO_LARGE = "headers_too_large"
+CLOSED = "closed"
+
+# Reasons of failures that may have arrived.
+TIMEOUT = "timeout"
+STREAM_RESET = "stream_reset"
+CONNECTION_LOST = "connection_lost"
+
+
+class ConnectError(Exception):
+    """No connection could be opened; nothing was asked. `reason` is that of the failures that come of it."""
+
+    def __init__(self, detail: str, reason: str = CONNECT_FAILED) -> None:
+        super().__init__(detail)
+        self.reason = reason
