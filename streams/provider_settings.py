@@ -41,8 +41,8 @@ class _Provider(BaseModel):
         2,
         ge=1,
         le=64,
-        description="HTTP/2 connections that a worker keeps to it; of HTTP/1.1, where it speaks nothing newer, up to 16 "
-        "times as many.",
+        description="HTTP/2 connections that a worker keeps to it; of HTTP/1.1, where it speaks nothing newer, up to "
+        "16 times as many.",
     )
     per_second_max: float = Field(
         0.0,
