@@ -18,6 +18,7 @@ class ProviderName(StrEnum):
     APNS = "apns"
     FCM = "fcm"
     WEBPUSH = "webpush"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ _HOST_CHARACTERS_MAX = 255
 class Push:
     """One notification for one device, rendered: all that a connector needs to build its request.
 
-    `collapse_id` is derived from the slot, at most 32 URL-safe characters (the strictest of the three: RFC 8030
+    `collapse_id` is derived from the slot, at most 32 URL-safe characters (the strictest limit is that of RFC 8030
     section 5.4), so that a device that was off shows one. `push_id` is a UUID in canonical form, the same over all
     attempts. `ttl_seconds` is at most the window.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 def main() -> None:
     where = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    apns, fcm, webpush = where["apns"], where["fcm"], where["webpush"]
+    apns, fcm, webpush, webhook = where["apns"], where["fcm"], where["webpush"], where["webhook"]
     settings = {
         "PROVIDER_CA_FILE": where["ca_file"],
         "APNS_BASE_URL": apns["url"],
@@ -28,6 +28,8 @@ def main() -> None:
         "WEBPUSH_VAPID_KEY_FILE": webpush["vapid_key_file"],
         "WEBPUSH_SUBJECT": webpush["vapid_subject"],
         "WEBPUSH_ALLOW_PRIVATE_ENDPOINTS": "true",
+        "WEBHOOK_SECRET_FILE": webhook["secret_file"],
+        "WEBHOOK_ALLOW_PRIVATE_ENDPOINTS": "true",
     }
     environment = {f"RINGONCE_{name}": value for name, value in settings.items()}
     os.execvpe(sys.argv[2], sys.argv[2:], {**os.environ, **environment})

@@ -29,7 +29,7 @@ State = Literal[
 SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
 DevicePhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
-Provider = Literal["APNS", "FCM", "WEBPUSH"]
+Provider = Literal["APNS", "FCM", "WEBPUSH", "WEBHOOK"]
 Weekday = Literal["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 ScheduleOutcome = Literal[
     "CANCELLED",

@@ -9,12 +9,13 @@ from connectors.apns import ApnsConfig, ApnsConnector
 from connectors.credentials import CredentialsError
 from connectors.fcm import FcmConfig, FcmConnector
 from connectors.outcome import Connector, ProviderName
+from connectors.webhook import WebhookConfig, WebhookConnector
 from connectors.webpush import WebPushConfig, WebPushConnector
 from streams.setting_error import ENV_PREFIX, SettingsError
 from streams.settings import Settings
 
 # A connector names its provider and the field of its configuration; whoever runs a worker knows environment variables.
-_FIELD = re.compile(r"\A(APNs|FCM|Web Push) (\w+)")
+_FIELD = re.compile(r"\A(APNs|FCM|Web Push|Webhook) (\w+)")
 
 
 def open_connectors(settings: Settings) -> dict[ProviderName, Connector]:
@@ -72,6 +73,17 @@ def _open(settings: Settings) -> dict[ProviderName, Connector]:
                 connections=webpush.connections,
                 request_timeout_seconds=webpush.request_timeout_seconds,
                 allow_private_endpoints=webpush.allow_private_endpoints,
+            )
+        )
+    webhook = settings.webhook
+    if webhook.secret_file is not None:
+        connectors[ProviderName.WEBHOOK] = WebhookConnector(
+            WebhookConfig(
+                secret_file=str(webhook.secret_file),
+                ca_file=ca_file,
+                connections=webhook.connections,
+                request_timeout_seconds=webhook.request_timeout_seconds,
+                allow_private_endpoints=webhook.allow_private_endpoints,
             )
         )
     return connectors

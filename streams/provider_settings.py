@@ -1,4 +1,4 @@
-"""How the three push services are reached. A provider without credentials is off."""
+"""How the push services and receivers of webhooks are reached. A provider without credentials is off."""
 
 from __future__ import annotations
 
@@ -156,3 +156,22 @@ class WebPushSettings(_Provider):
         if self.enabled and not self.subject:
             raise MissingSettingError("webpush_subject", "webpush_vapid_key_file")
         return self
+
+
+class WebhookSettings(_Provider):
+    """Webhooks (Standard Webhooks 1.0.0), signed with a shared secret."""
+
+    secret_file: FilePath | None = Field(
+        None,
+        description="The signing secrets, `whsec_…`, one a line; each message is signed with all. Unset: webhooks are "
+        "off.",
+    )
+    allow_private_endpoints: bool = Field(
+        False,
+        description="Send to endpoints on loopback and private addresses too. Only where all who register one are your "
+        "own: their URLs reach into your network.",
+    )
+
+    @property
+    def enabled(self) -> bool:
+        return self.secret_file is not None

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.provider_settings import ApnsSettings, FcmSettings, WebPushSettings
+from streams.provider_settings import ApnsSettings, FcmSettings, WebhookSettings, WebPushSettings
 from streams.setting_error import ENV_PREFIX, MissingSettingError, SettingsError
 from streams.time_zones import known_zone
 from streams.violations import sentence
@@ -30,7 +30,12 @@ _OTHER_VARIABLES = (
 # Kafka's rule for topic names; a prefix and an app id are the start of one.
 _NAME_PATTERN = r"^[A-Za-z0-9._-]*$"
 
-_GROUPS: dict[str, type[BaseModel]] = {"apns": ApnsSettings, "fcm": FcmSettings, "webpush": WebPushSettings}
+_GROUPS: dict[str, type[BaseModel]] = {
+    "apns": ApnsSettings,
+    "fcm": FcmSettings,
+    "webpush": WebPushSettings,
+    "webhook": WebhookSettings,
+}
 
 
 def _bootstrap(addresses: str) -> str:
@@ -162,6 +167,7 @@ class Settings(BaseSettings):
     apns: ApnsSettings = ApnsSettings()
     fcm: FcmSettings = FcmSettings()
     webpush: WebPushSettings = WebPushSettings()
+    webhook: WebhookSettings = WebhookSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -190,7 +196,8 @@ class Settings(BaseSettings):
     @property
     def request_timeout_seconds_max(self) -> float:
         """The longest time that a request to any provider may take."""
-        return max(provider.request_timeout_seconds for provider in (self.apns, self.fcm, self.webpush))
+        providers = (self.apns, self.fcm, self.webpush, self.webhook)
+        return max(provider.request_timeout_seconds for provider in providers)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,11 +126,13 @@ class HttpClient:
     """Requests wait here, in order, until a connection can take one and has an empty write buffer; they never wait
     inside a connection. Nothing is ever sent twice: a failure goes to the caller, who knows what it means."""
 
-    def __init__(self, config: HttpConfig, resolve: Resolve = resolve_by_system) -> None:
-        """Raises OSError (ssl.SSLError) where the CA file cannot be read."""
+    def __init__(
+        self, config: HttpConfig, resolve: Resolve = resolve_by_system, context: ssl.SSLContext | None = None
+    ) -> None:
+        """`context`: shared by several clients, in place of the CA file. Raises OSError where that cannot be read."""
         self._config = config
         self._resolve = resolve
-        self._context = tls_context(config.ca_file, http1=config.http1)
+        self._context = context or tls_context(config.ca_file, http1=config.http1)
         self._queue: deque[_Request] = deque()
         self._connections: list[Connection] = []
         self._connecting: set[asyncio.Task[None]] = set()

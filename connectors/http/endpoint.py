@@ -27,7 +27,7 @@ class Endpoint:
 
 
 def parse_endpoint(url: str) -> Endpoint | None:
-    """The endpoint, or None where it is not an https URL that a push service could have given out."""
+    """The endpoint, or None where it is not an https URL that a push service or a receiver could have given out."""
     if len(url) > _URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Strict local stand-ins of APNs, FCM and a Web Push service: for the demo, the tests, benchmarks and chaos runs."""
+"""Strict local stand-ins of APNs, FCM, a Web Push service and a receiver of webhooks."""
 
 from connectors.simulators.faults import Fault, Faults
 from connectors.simulators.provider_simulators import ProviderSimulators

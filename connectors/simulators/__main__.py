@@ -1,4 +1,4 @@
-"""Run the three simulators as a process: `python -m connectors.simulators --directory DIR`.
+"""Run the simulators as a process: `python -m connectors.simulators --directory DIR`.
 
 One line of JSON on stdout says where everything is, as soon as all ports answer. SIGTERM and SIGINT end it.
 """

@@ -38,6 +38,7 @@ class Control:
             "fcm": simulators.fcm.faults,
             "fcm_token": simulators.fcm.token_faults,
             "webpush": simulators.webpush.faults,
+            "webhook": simulators.webhook.faults,
         }
         self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
             ("GET", "/ready"): lambda _: {"ready": True},
@@ -80,6 +81,7 @@ class Control:
             "apns": [self._simulators.apns.new_device() for _ in range(count)],
             "fcm": [self._simulators.fcm.new_device() for _ in range(count)],
             "webpush": [asdict(self._simulators.webpush.new_subscription()) for _ in range(count)],
+            "webhook": [self._simulators.webhook.new_endpoint() for _ in range(count)],
         }
 
     def _faults(self, arguments: dict[str, Any]) -> Any:
@@ -101,6 +103,7 @@ class Control:
             "apns": self._simulators.apns,
             "fcm": self._simulators.fcm,
             "webpush": self._simulators.webpush,
+            "webhook": self._simulators.webhook,
         }[arguments["provider"]]
         provider.unregister(arguments["address"], arguments.get("at_ms"))
         return {}

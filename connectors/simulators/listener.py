@@ -34,6 +34,8 @@ class Listener:
     ) -> None:
         self.port = 0
         self.max_concurrent_streams = max_concurrent_streams
+        # Looked at when it starts: a server that speaks HTTP/1.1 only.
+        self.http2 = True
         self._service = service
         self._authority = authority
         self._faults = faults
@@ -58,7 +60,7 @@ class Listener:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_cert_chain(self._authority.cert_file, self._authority.key_file)
-            context.set_alpn_protocols(["h2", "http/1.1"] if self._http1 else ["h2"])
+            context.set_alpn_protocols(["h2"] * self.http2 + ["http/1.1"] * self._http1)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _Greeting(self), "127.0.0.1", port, ssl=context, backlog=1024, start_serving=True

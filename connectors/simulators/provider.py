@@ -1,4 +1,4 @@
-"""What the three simulators share: counting, refusing, recording."""
+"""What the simulators share: counting, refusing, recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All three push services on the loopback, with one certificate authority and one push log."""
+"""All push services, and a receiver of webhooks, on the loopback, with one certificate authority and one push log."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from connectors.simulators.fcm import FcmSimulator
 from connectors.simulators.provider import Clock
 from connectors.simulators.push_log import PushLog
 from connectors.simulators.tls import make_authority
+from connectors.simulators.webhook import WebhookSimulator
 from connectors.simulators.webpush import WebPushSimulator
 
 
@@ -21,7 +22,7 @@ def wall_clock_ms() -> int:
 
 
 class ProviderSimulators:
-    """An async context manager: inside it the three services answer, and the credentials that they trust exist.
+    """An async context manager: inside it the services answer, and the credentials that they trust exist.
 
     `directory` receives certificates and credentials (made anew at each start). `log_file`: append the push log to
     it as JSON lines. `clock_ms` rules token lifetimes and the instants on record.
@@ -36,6 +37,7 @@ class ProviderSimulators:
         self.apns = ApnsSimulator(directory, authority, self.log, clock_ms)
         self.fcm = FcmSimulator(directory, authority, self.log, clock_ms)
         self.webpush = WebPushSimulator(directory, authority, self.log, clock_ms)
+        self.webhook = WebhookSimulator(directory, authority, self.log, clock_ms)
 
     def description(self) -> dict[str, Any]:
         """Where everything is and which credentials are trusted, as plain values. Valid once started."""
@@ -59,21 +61,23 @@ class ProviderSimulators:
                 "vapid_key_file": str(self.webpush.vapid_key_file),
                 "vapid_subject": self.webpush.vapid_subject,
             },
+            "webhook": {"url": self.webhook.url, "secret_file": str(self.webhook.secret_file)},
         }
 
     async def __aenter__(self) -> ProviderSimulators:
-        """Listen on three free ports."""
+        """Listen on free ports."""
         await self.apns.listener.start()
         await self.fcm.listener.start()
         self.fcm.started()
         await self.webpush.listener.start()
         self.webpush.started()
+        await self.webhook.listener.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Cut every connection and finish the log."""
-        for provider in (self.apns, self.fcm, self.webpush):
+        for provider in (self.apns, self.fcm, self.webpush, self.webhook):
             await provider.listener.close()
         self.log.close()

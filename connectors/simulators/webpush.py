@@ -92,7 +92,7 @@ class WebPushSimulator(ProviderSimulator):
     def unregister(self, address: str, at_ms: int | None = None, *, status: int = 410) -> None:
         """The user withdrew: the endpoint answers 410, or 404 as some services do.
 
-        `at_ms` is taken for the sake of the other two simulators; a Web Push answer has no place for it. Raises
+        `at_ms` is taken for the sake of the other simulators; a Web Push answer has no place for it. Raises
         KeyError for an endpoint that was never given out.
         """
         self._browsers[address.removeprefix(self.url)].gone_status = status

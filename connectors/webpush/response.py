@@ -7,23 +7,12 @@ Nothing in them says that a 5xx proves refusal, so it is `Unknown`. A redirect s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from connectors.http import Answer
-from connectors.http.outcomes import retry_after_seconds
-from connectors.outcome import Accepted, NotSent, Outcome, Unknown
+from connectors.http.outcomes import Refusal, outcome_of_status
+from connectors.outcome import Outcome
 
 UNAUTHORIZED = "unauthorized"
 FORBIDDEN = "forbidden"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a status means; `gone`: the subscription is of no use any more."""
-
-    reason: str
-    retry: bool = False
-    gone: bool = False
 
 
 REFUSALS = {
@@ -39,15 +28,4 @@ REFUSALS = {
 
 def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     """The outcome of one answer at `now` (epoch seconds). 201 is RFC 8030's answer, 200 and 202 are seen as well."""
-    if 200 <= answer.status < 300:
-        return Accepted(answer.status, answer.headers.get("location", ""))
-    if answer.status >= 500:
-        return Unknown(f"http_{answer.status}", answer.status, retry_after_seconds(answer.headers, now))
-    refusal = REFUSALS.get(answer.status) or Refusal(f"http_{answer.status}")
-    return NotSent(
-        refusal.reason,
-        retry=refusal.retry,
-        status=answer.status,
-        retry_after_seconds=retry_after_seconds(answer.headers, now),
-        gone_at_ms=int(now * 1000) if refusal.gone else None,
-    )
+    return outcome_of_status(answer, now, REFUSALS)

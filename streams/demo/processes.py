@@ -99,7 +99,7 @@ def stopped_at_the_end() -> Iterator[list[Process]]:
 
 def provider_environment(simulators: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings that make a worker speak to the simulators."""
-    apns, fcm, webpush = simulators["apns"], simulators["fcm"], simulators["webpush"]
+    apns, fcm, webpush, webhook = (simulators[name] for name in ("apns", "fcm", "webpush", "webhook"))
     return {
         "RINGONCE_PROVIDER_CA_FILE": simulators["ca_file"],
         "RINGONCE_APNS_BASE_URL": apns["url"],
@@ -113,4 +113,6 @@ def provider_environment(simulators: Mapping[str, Any]) -> dict[str, str]:
         "RINGONCE_WEBPUSH_VAPID_KEY_FILE": webpush["vapid_key_file"],
         "RINGONCE_WEBPUSH_SUBJECT": webpush["vapid_subject"],
         "RINGONCE_WEBPUSH_ALLOW_PRIVATE_ENDPOINTS": "true",
+        "RINGONCE_WEBHOOK_SECRET_FILE": webhook["secret_file"],
+        "RINGONCE_WEBHOOK_ALLOW_PRIVATE_ENDPOINTS": "true",
     }

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from streams.audit.report import Report
 from streams.demo.play import Played
+from streams.demo.workload import PROVIDERS
 
 SHOW_EVERY_SECONDS = 0.25
 STATES = ("ADMITTED", "SUPPRESSED", "DUPLICATE", "DEFERRED", "RELEASED", "ACCEPTED", "UNKNOWN", "EXPIRED", "DEAD")
@@ -71,7 +72,7 @@ def result(played: Played, report: Report) -> Table:
     table.add_row("duplicate", f"{states['DUPLICATE']:,}")
     table.add_row("scheduled", f"{states['DEFERRED']:,}")
     table.add_row("released", f"{states['RELEASED']:,}")
-    for provider in ("apns", "fcm", "webpush"):
+    for provider in PROVIDERS:
         table.add_row(f"accepted by {provider}", f"{played.tally.accepted[provider]:,}")
     for state in ("UNKNOWN", "EXPIRED", "NO_DEVICE", "DEAD"):
         table.add_row(state.lower().replace("_", " "), f"{states[state]:,}")

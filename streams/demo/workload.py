@@ -16,6 +16,7 @@ TYPES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("price_alert", {"symbol": "RNG", "price": "101.50", "limit": "100"}),
     ("chat_message", {"sender": "Bob", "text": "Are you there?"}),
 )
+PROVIDERS = ("apns", "fcm", "webpush", "webhook")
 REPEATS = 0.70  # so many events are for a slot that had one before
 SCHEDULED = 0.10
 DUPLICATES = 0.02
@@ -42,13 +43,12 @@ class Message(NamedTuple):
 
 def devices(codec: Codec, plan: Plan, addresses: Mapping[str, Sequence[Any]], now: int) -> Iterator[Message]:
     """Give each user one device, every tenth a second one of another provider."""
-    providers = ("apns", "fcm", "webpush")
-    taken = dict.fromkeys(providers, 0)
+    taken = dict.fromkeys(PROVIDERS, 0)
     for number in range(plan.users):
         user = user_id(number)
         listed = []
         for extra in range(2 if number % 10 == 0 else 1):
-            provider = providers[(number + extra) % 3]
+            provider = PROVIDERS[(number + extra) % len(PROVIDERS)]
             address = addresses[provider][taken[provider]]
             taken[provider] += 1
             listed.append(_device(provider, address, now))
@@ -58,7 +58,7 @@ def devices(codec: Codec, plan: Plan, addresses: Mapping[str, Sequence[Any]], no
 
 def addresses_needed(plan: Plan) -> int:
     """Return how many addresses of each provider are enough for all users."""
-    return plan.users // 3 + plan.users // 10 + 10
+    return plan.users // len(PROVIDERS) + plan.users // 10 + 10
 
 
 def user_id(number: int) -> str:

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.local_times import read_local_time
 from schemas.poison import PoisonError
+from schemas.records import Provider
 from streams.policies.quiet_hours import read_quiet_hours
 from streams.publish.instants import instant_ms
 from streams.stages.directory_rows import WEEKDAYS
@@ -84,7 +85,7 @@ class DeviceLine(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     device_id: str = Field(min_length=1, max_length=128)
-    provider: Annotated[Literal["APNS", "FCM", "WEBPUSH"], BeforeValidator(lambda name: str(name).upper())]
+    provider: Annotated[Provider, BeforeValidator(lambda name: str(name).upper())]
     address: str = Field(min_length=1)
     p256dh: str | None = None
     auth: str | None = None
@@ -110,7 +111,7 @@ class PreferencesLine(BaseModel):
     locale: str | None = None
     opted_out: bool = False
     opted_out_types: list[str] = Field(default_factory=list)
-    opted_out_providers: list[Literal["apns", "fcm", "webpush"]] = Field(default_factory=list)
+    opted_out_providers: list[Literal["apns", "fcm", "webpush", "webhook"]] = Field(default_factory=list)
     mute_until: Instant | None = None
     quiet_hours: list[Stretch] = Field(default_factory=list)
     quiet_hours_by_type: dict[str, list[Stretch]] = Field(default_factory=dict)

@@ -81,6 +81,8 @@ class StandIn:
         if self._url and self._provider.name is ProviderName.WEBPUSH:
             for subscription in found:
                 subscription["endpoint"] = self._url + urlsplit(subscription["endpoint"]).path
+        if self._url and self._provider.name is ProviderName.WEBHOOK:
+            found = [self._url + urlsplit(endpoint).path for endpoint in found]
         return list(found)
 
     async def arrivals(self) -> list[Arrival]:

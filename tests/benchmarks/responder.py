@@ -55,6 +55,12 @@ def webpush_path(block: bytes) -> str:
     return block[start : start + block[start - 1]].decode("ascii")
 
 
+def webhook_id(block: bytes) -> str:
+    """The value of the header `webhook-id`."""
+    start = block.index(b"webhook-id") + len(b"webhook-id") + 1
+    return block[start : start + UUID_LENGTH].decode("ascii")
+
+
 @dataclass(frozen=True, slots=True)
 class Answering:
     """How requests to one provider are told apart, and what follows the stream id in the frames of its answer."""
@@ -69,6 +75,7 @@ ANSWERING: Final = {
     "apns": Answering(apns_id, None, b"\x88"),  # static table, 8: `:status: 200`
     "fcm": Answering(None, fcm_id, b"\x88", b'{"name":"projects/p/messages/1"}'),
     "webpush": Answering(webpush_path, None, b"\x08\x03201"),  # name 8, a literal value
+    "webhook": Answering(webhook_id, None, b"\x89"),  # static table, 9: `:status: 204`
 }
 
 

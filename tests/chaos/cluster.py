@@ -14,6 +14,7 @@ from connectors.embedded_kafka.ports import free_ports
 from streams.demo.processes import Process, first_line, provider_environment, start
 from streams.settings import Settings, load_settings
 from streams.topics import ensure_topics
+from tests.chaos.plan import PROVIDERS
 from tests.chaos.proxy import TcpProxy
 from tests.chaos.worker_process import WorkerProcess
 
@@ -32,6 +33,7 @@ ENVIRONMENT = {
     "RINGONCE_APNS_REQUEST_TIMEOUT_SECONDS": "3",
     "RINGONCE_FCM_REQUEST_TIMEOUT_SECONDS": "3",
     "RINGONCE_WEBPUSH_REQUEST_TIMEOUT_SECONDS": "3",
+    "RINGONCE_WEBHOOK_REQUEST_TIMEOUT_SECONDS": "3",
     "RINGONCE_TYPES_FILE": str(TYPES_FILE),
     "RINGONCE_WEB_PORT": "0",
 }
@@ -71,9 +73,9 @@ class Cluster:
     async def _start(self) -> None:
         await asyncio.to_thread(self.broker.start)
         values = {name.removeprefix("RINGONCE_").lower(): value for name, value in ENVIRONMENT.items()}
-        own = {name: value for name, value in values.items() if not name.startswith(("apns_", "fcm_", "webpush_"))}
+        own = {name: value for name, value in values.items() if name.split("_")[0] not in PROVIDERS}
         short = {"request_timeout_seconds": ENVIRONMENT["RINGONCE_APNS_REQUEST_TIMEOUT_SECONDS"]}
-        providers = {"apns": short, "fcm": short, "webpush": short}
+        providers = dict.fromkeys(PROVIDERS, short)
         self.settings = load_settings(**own, **providers, bootstrap=self.broker.bootstrap, data_dir=self.directory)
         report = await ensure_topics(self.settings)
         assert not report.differences, report.differences

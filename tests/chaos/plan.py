@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-PROVIDERS: Final = ("apns", "fcm", "webpush")
+PROVIDERS: Final = ("apns", "fcm", "webpush", "webhook")
 
 # Faults of a provider, with the share of requests that they hit. Those that leave an outcome unknown hit few: what is
 # unknown is not sent again, and a run in which all is unknown shows little.

@@ -16,6 +16,7 @@ from connectors.apns import ApnsConfig, ApnsConnector
 from connectors.fcm import FcmConfig, FcmConnector
 from connectors.outcome import Connector, ProviderName
 from connectors.simulators import ProviderSimulators
+from connectors.webhook import WebhookConfig, WebhookConnector
 from connectors.webpush import WebPushConfig, WebPushConnector
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
@@ -100,6 +101,8 @@ class StraightLine:
             case ProviderName.WEBPUSH:
                 browser = self.simulators.webpush.new_subscription()
                 return {**device, "address": browser.endpoint, "p256dh": browser.p256dh, "auth": browser.auth}
+            case ProviderName.WEBHOOK:
+                return {**device, "address": self.simulators.webhook.new_endpoint()}
 
     async def until_done(self) -> None:
         """See `until_done`; raises what the app has failed with."""
@@ -157,6 +160,9 @@ def connectors_of(simulators: ProviderSimulators) -> dict[ProviderName, Connecto
             WebPushConfig(
                 str(webpush.vapid_key_file), webpush.vapid_subject, ca_file=ca_file, allow_private_endpoints=True
             )
+        ),
+        ProviderName.WEBHOOK: WebhookConnector(
+            WebhookConfig(str(simulators.webhook.secret_file), ca_file=ca_file, allow_private_endpoints=True)
         ),
     }
 

@@ -1,4 +1,4 @@
-"""The three providers, as a worker meets them: what they say, what they do, and what they note of it.
+"""The providers, as a worker meets them: what they say, what they do, and what they note of it.
 
 What an answer means is asked of the product's own tables. A push is in the log when a provider has taken it, by a clock
 that no worker has.
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import connectors.apns.response
 import connectors.fcm.response
+import connectors.webhook.response
 import connectors.webpush.response
 from connectors.exchange import (
     CONNECT_FAILED,
@@ -35,6 +36,7 @@ OUTCOME_OF_ANSWER: Final[dict[ProviderName, Callable[[Answer, float], Outcome]]]
     ProviderName.APNS: connectors.apns.response.outcome_of_answer,
     ProviderName.FCM: connectors.fcm.response.outcome_of_answer,
     ProviderName.WEBPUSH: connectors.webpush.response.outcome_of_answer,
+    ProviderName.WEBHOOK: connectors.webhook.response.outcome_of_answer,
 }
 REFUSALS: Final[dict[ProviderName, dict[int, bytes]]] = {
     ProviderName.APNS: {
@@ -52,6 +54,7 @@ REFUSALS: Final[dict[ProviderName, dict[int, bytes]]] = {
         500: json.dumps({"error": {"code": 500, "status": "INTERNAL"}}).encode(),
     },
     ProviderName.WEBPUSH: dict.fromkeys((429, 400, 410, 503, 500), b""),
+    ProviderName.WEBHOOK: dict.fromkeys((429, 400, 410, 503, 500), b""),
 }
 
 

@@ -138,7 +138,7 @@ def test_a_row_is_read_as_it_was_written() -> None:
         BERLIN, "de-AT", True, frozenset({"t"}), frozenset({"fcm"}), 7, (night,), {"t": (), "o": (night,)}
     )
     assert read_preferences(CODEC.encode("Preferences", record | {"time_zone": "Gone/City"})).zone is None
-    assert len(WEEKDAYS) == 7 and {"apns", "fcm", "webpush"} == PROVIDERS
+    assert len(WEEKDAYS) == 7 and {"apns", "fcm", "webpush", "webhook"} == PROVIDERS
 
 
 def test_the_types_file_says_what_holds(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_preferences_are_written_as_people_say_them() -> None:
         ('{"user_id":"u","quiet_hours":["08:00-08:00"]}', "quiet_hours.0: quiet hours start and end at minute 480"),
         (
             '{"user_id":"u","opted_out_providers":["pigeon"]}',
-            "opted_out_providers.0: must be 'apns', 'fcm' or 'webpush'",
+            "opted_out_providers.0: must be 'apns', 'fcm', 'webpush' or 'webhook'",
         ),
         ('{"user_id":"u","quiet_hours":' + str(["01:00-02:00"] * 101).replace("'", '"') + "}", "at most 100"),
         ('{"user_id":"u","quiet":1}', "quiet: no such field"),

@@ -14,8 +14,8 @@ from connectors.credentials import base64url
 from connectors.exchange import ConnectError
 from connectors.http.connect import Connection, connect, tls_context
 from connectors.http.endpoint import Endpoint, is_public_address, parse_endpoint
+from connectors.http.origins import resolve_public
 from connectors.outcome import Device, NotSent, ProviderName, Push
-from connectors.webpush.client import resolve_public
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, public_bytes
 from connectors.webpush.request import WebPushRequest, build_request, payload, staying_fields
 
