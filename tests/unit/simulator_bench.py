@@ -1,9 +1,10 @@
-"""Right requests for the three simulators, to be spoilt by the tests, and what sends them."""
+"""Right requests for the simulators, to be spoilt by the tests, and what sends them."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 import json
 import ssl
 import time
@@ -192,6 +193,28 @@ class Bench:
         data = {"notification_id": notification_id, "type": "greeting", "user_id": "u-1"}
         payload = json.dumps({"title": "Hello", "body": "World", "data": data})
         return Call(receiver.endpoint, headers, encrypt(payload.encode(), receiver))
+
+    def webhook_call(
+        self,
+        endpoint: str | None = None,
+        notification_id: str = "n-1",
+        *,
+        secret: bytes | None = None,
+        body: bytes = b"",
+    ) -> Call:
+        """A right request to the receiver of webhooks."""
+        data = {"notification_id": notification_id, "user_id": "u-1", "collapse_id": "slot-1", "ttl_seconds": 3600}
+        body = body or json.dumps({"type": "greeting", "data": data}).encode()
+        webhook_id, timestamp = str(uuid.uuid4()), str(self.clock.seconds)
+        signed = b".".join((webhook_id.encode(), timestamp.encode(), body))
+        digest = hmac.new(secret or self.sims.webhook.secrets[0], signed, "sha256").digest()
+        headers = [
+            ("content-type", "application/json"),
+            ("webhook-id", webhook_id),
+            ("webhook-timestamp", timestamp),
+            ("webhook-signature", "v1," + base64.b64encode(digest).decode()),
+        ]
+        return Call(endpoint or self.sims.webhook.new_endpoint(), headers, body)
 
 
 def fcm_message(token: str, notification_id: str = "n-1") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from connectors.simulators import Fault, Faults
 from tests.unit.simulator_bench import Bench, Call
 from tests.unit.simulator_probe import Answer, Probe, connect
 
-PROVIDERS = ("apns", "fcm", "webpush")
+PROVIDERS = ("apns", "fcm", "webpush")  # those whose credentials run out
 
 
 @pytest.fixture
@@ -25,7 +25,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def plan(bench: Bench, provider: str) -> Faults:
     """The plan of faults of one provider."""
-    return {"apns": bench.sims.apns, "fcm": bench.sims.fcm, "webpush": bench.sims.webpush}[provider].faults
+    faults: Faults = getattr(bench.sims, provider).faults
+    return faults
 
 
 def call(bench: Bench, provider: str, notification_id: str = "n-1") -> Call:
@@ -34,6 +35,8 @@ def call(bench: Bench, provider: str, notification_id: str = "n-1") -> Call:
         return bench.apns_call(notification_id=notification_id)
     if provider == "fcm":
         return bench.fcm_call(notification_id=notification_id)
+    if provider == "webhook":
+        return bench.webhook_call(notification_id=notification_id)
     return bench.webpush_call(notification_id=notification_id)
 
 
@@ -64,6 +67,11 @@ ANSWERS = {
     ("webpush", Fault.UNAVAILABLE_BUT_DELIVERED): (503, '"code": 503'),
     ("webpush", Fault.INTERNAL): (500, '"code": 500'),
     ("webpush", Fault.EXPIRE_TOKENS): (403, '"errno": 109'),
+    ("webhook", Fault.THROTTLE): (429, "Too many requests"),
+    ("webhook", Fault.UNAVAILABLE): (503, "Service unavailable"),
+    ("webhook", Fault.UNAVAILABLE_BUT_DELIVERED): (503, "Service unavailable"),
+    ("webhook", Fault.INTERNAL): (500, "Internal server error"),
+    ("webhook", Fault.EXPIRE_TOKENS): (401, "No signature matches"),
 }
 
 

@@ -79,7 +79,7 @@ def test_a_push_through_another_process(running: Running) -> None:
     """Devices are made, a push is accepted and counted, a fault is set, struck and cleared, and a device removed."""
     assert running.control.get("/ready").json() == {"ready": True}
     devices = running.post("/devices", {"count": 3}).json()
-    assert {name: len(each) for name, each in devices.items()} == {"apns": 3, "fcm": 3, "webpush": 3}
+    assert {name: len(each) for name, each in devices.items()} == {"apns": 3, "fcm": 3, "webpush": 3, "webhook": 3}
     assert set(devices["webpush"][0]) == {"endpoint", "p256dh", "auth"}
     assert push(running, devices["apns"][0]).status_code == 200
     fault = {"provider": "apns", "fault": "unavailable_but_delivered", "share": 1, "seed": 4, "count": 1}

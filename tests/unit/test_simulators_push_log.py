@@ -99,17 +99,18 @@ def test_a_waiter_wakes_when_the_count_is_reached() -> None:
 
 
 def test_the_file_is_complete_when_the_simulators_have_ended(tmp_path: Path) -> None:
-    """Every accepted push of all three providers is in the file; no refused one is."""
+    """Every accepted push of all providers is in the file; no refused one is."""
     path = tmp_path / "pushes.jsonl"
     with Bench(tmp_path, log_file=path) as bench:
-        for call in (bench.apns_call(), bench.fcm_call(), bench.webpush_call()):
+        for call in (bench.apns_call(), bench.fcm_call(), bench.webpush_call(), bench.webhook_call()):
             bench.send_one(call)
-            bench.send_one(call.with_header("authorization", None))
+            bench.send_one(call.with_header("authorization", None).with_header("webhook-signature", None))
         counts = bench.sims.log.counts_as_json()
-    assert [line["provider"] for line in read(path)] == ["apns", "fcm", "webpush"]
+    assert [line["provider"] for line in read(path)] == ["apns", "fcm", "webpush", "webhook"]
     assert {name: (each["requests"], each["accepted"]) for name, each in counts.items()} == {
         "apns": (2, 1),
         "fcm": (2, 1),
         "webpush": (2, 1),
+        "webhook": (2, 1),
     }
     assert counts["apns"]["refused"] == {"MissingProviderToken": 1}
