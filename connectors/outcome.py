@@ -34,7 +34,7 @@ class Device:
 
 
 # The providers whose addresses name the server that answers.
-_MANY_SERVERS = frozenset((ProviderName.WEBPUSH,))
+_MANY_SERVERS = frozenset((ProviderName.WEBHOOK, ProviderName.WEBPUSH))
 
 
 def service_of(device: Device) -> str:
