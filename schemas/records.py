@@ -280,6 +280,17 @@ class Preferences(TypedDict):
     quiet_hours_by_type: NotRequired[dict[str, list[QuietHours]]]
 
 
+class Profile(TypedDict):
+    """What the texts for one user are filled with, on `profiles`."""
+
+    user_id: str
+    name: NotRequired[str | None]
+    locale: NotRequired[str | None]
+    time_zone: NotRequired[str | None]
+    fields: NotRequired[dict[str, str]]
+    updated_at: NotRequired[int | None]
+
+
 class Slot(TypedDict):
     """State of suppress: who holds the window of one (user, type)."""
 
