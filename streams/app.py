@@ -20,9 +20,11 @@ from streams.lane.table import LaneTable
 from streams.policies.breaking import BreakerRule
 from streams.policies.capping import Cap, CapRules
 from streams.policies.preferences import TypeHours
+from streams.policies.profiles import ProfilePolicy
 from streams.policies.quiet_hours import read_quiet_hours
 from streams.policies.retrying import RetryPolicy
 from streams.policies.suppression import SlotPolicy
+from streams.profiles.source import ProfileSource
 from streams.settings import Settings, kafka_client_options
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_metrics import ServicesCollector
@@ -49,6 +51,7 @@ class AppParts:
     types: NotificationTypes
     connectors: Mapping[ProviderName, Connector] = field(default_factory=dict)
     codec: Codec = field(default_factory=Codec)
+    profiles: ProfileSource | None = None
     stages: frozenset[str] = frozenset(("suppress", "schedule", "deliver"))
     wall_ms: Callable[[], int] = wall_ms
     chance: Callable[[], float] = random.random
@@ -160,6 +163,7 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         services=Services(service_rules(parts.settings), share),
         caps=caps_of(parts.types),
         skew_ms=int(parts.settings.clock_skew_seconds_max * 1000),
+        profiles=parts.profiles,
     )
 
     app.metrics.add(ServicesCollector(settings.services, parts.wall_ms))
@@ -167,7 +171,7 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     def new_lane(context: LaneContext) -> DeliverLane:
         return DeliverLane(context, tables, topics, settings, parts.codec)
 
-    sources = (topics.outbox, topics.outbox_bulk, topics.devices, topics.preferences)
+    sources = (topics.outbox, topics.outbox_bulk, topics.devices, topics.preferences, topics.profiles)
     return Stage(
         "deliver",
         sources,
@@ -231,7 +235,13 @@ def _deliver_policy(policy: TypePolicy, time_zone: str) -> DeliverPolicy:
         wait_ms_max=policy.wait_seconds_max * 1000,
         priority=Priority[policy.priority.upper()],
         cap=CapRules(policy.counts_for_cap, policy.ignores_cap, policy.on_cap == "defer"),
+        profile=_profile(policy),
     )
+
+
+def _profile(policy: TypePolicy) -> ProfilePolicy:
+    on_missing = policy.on_missing_profile or ("dead" if policy.profile == "required" else "fallback")
+    return ProfilePolicy(policy.profile, on_missing, int(policy.profile_wait_seconds * 1000))
 
 
 def service_rules(settings: Settings) -> Mapping[ProviderName, ServiceRule]:

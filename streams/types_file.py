@@ -79,6 +79,25 @@ class TypePolicy(BaseModel):
     )
     urgent: bool = Field(True, description="Wake the device up; false: when it is awake anyway.")
     devices: Literal["all", "newest"] = Field("all", description="All devices of the user, or the newest one only.")
+    profile: Literal["none", "optional", "required"] = Field(
+        "optional",
+        description="Whether its texts, and the user's zone and locale, need the user's profile: `none`, it is not "
+        "looked up; `optional`, a user may have none; `required`, a user without one is not told, and a dead letter "
+        "says so.",
+    )
+    profile_wait_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=DAY_SECONDS,
+        description="How long after its admission it waits for a user service that does not answer; at most half of "
+        "`send_within_seconds`.",
+    )
+    on_missing_profile: Literal["fallback", "dead"] | None = Field(
+        None,
+        description="When the user service cannot tell whether there is a profile: `fallback`, it is sent with the "
+        "defaults of its templates; `dead`, it becomes a dead letter. Unset: `dead` where a profile is required, else "
+        "`fallback`.",
+    )
     time_zone: str | None = Field(
         None, description="The zone (IANA) of users who name none. Unset: `RINGONCE_TIME_ZONE`."
     )

@@ -1,7 +1,7 @@
 """deliver: asks a provider only after the claim is durable, and moves on only after the answer is.
 
-Reads `outbox`, `devices` and `preferences`; keeps `deliveries` and `directory`; writes `verdicts`, `scheduled`,
-`statuses`, `dead-letters`. Two commits for each notification:
+Reads `outbox`, `devices`, `preferences` and `profiles`; keeps `deliveries` and `directory`; writes `verdicts`,
+`scheduled`, `statuses`, `dead-letters`. Two commits for each notification:
 
 1. the claims (SENDING), without the offset. A crash before it: nothing was sent, the record is read again.
 2. the outcomes, and the offset up to the first record whose outcome is not durable. A crash before it: the next owner
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from schemas.codec import Codec
 from schemas.poison import PoisonError
@@ -27,12 +27,13 @@ from streams.stages.deliver_end import end_attempt, note_outcome
 from streams.stages.deliver_entry import Entry, UserQueue, read_entry
 from streams.stages.deliver_gate import Gate, Parked
 from streams.stages.deliver_open import Opening, open_entries
+from streams.stages.deliver_profiles import Lookups
 from streams.stages.deliver_requests import Attempt, Requests
 from streams.stages.deliver_services import Service, Wait
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings, DeliverTables
 from streams.stages.delivery_rows import devices_key
-from streams.stages.directory_rows import directory_row, preferences_key
+from streams.stages.directory_rows import RowName, directory_row, preferences_key, profile_key
 from streams.stages.offsets import OffsetTracker
 from streams.topics import TopicNames
 
@@ -71,6 +72,12 @@ class DeliverLane(Lane):
         self._parked = Parked()
         self._requests = Requests(settings.connectors, settings.in_flight_max, self._clock.now_ms, self._wake.set)
         self._deliveries = frozenset((topics.outbox, topics.outbox_bulk))
+        self._lookups = Lookups(settings.profiles, self._clock.now_ms, self._wake.set)
+        self._directory: dict[str, tuple[RowName, Callable[[bytes], bytes]]] = {
+            topics.devices: ("Devices", devices_key),
+            topics.preferences: ("Preferences", preferences_key),
+            topics.profiles: ("Profile", profile_key),
+        }
         self._offsets_at: float | None = None
         self.sweeper = Sweeper(tables.deliveries, self.partition)
 
@@ -90,11 +97,13 @@ class DeliverLane(Lane):
             raise  # thrown away with its loop: there is nobody left to give anything back to
         except BaseException:
             self._requests.cancel()
+            self._lookups.cancel()
             raise
 
     async def drain(self) -> None:
         """See Lane; what has not left yet does not leave any more."""
         self._requests.drain()
+        self._lookups.cancel()
         await super().drain()
 
     async def _step(self) -> list[Attempt] | None:
@@ -129,7 +138,8 @@ class DeliverLane(Lane):
         take_at = None if self.draining else self._take_at()
         seconds = [] if take_at is None else [take_at - now]
         drained = self.draining and not self._requests.under_way
-        can_open = self._queue.can_open and not self.draining and not self._parked.holds_up(self._clock.now_ms())
+        can_open = (self._queue.can_open or self._lookups.finished) and not self.draining
+        can_open = can_open and not self._parked.holds_up(self._clock.now_ms())
         if self._requests.finished or drained or (can_open and not self.letters.is_paused):
             seconds.append(0.0)
         if not self.draining:  # then nothing is opened or swept, however long it is due
@@ -200,11 +210,9 @@ class DeliverLane(Lane):
             offsets.reached(chunk.end)
 
     def _take_directory(self, work: DeliverStep, record: Record, topic: str) -> None:
+        name, key_of = self._directory[topic]
         try:
-            if topic == self.topics.devices:
-                row, key_of = directory_row(record, self.codec, "Devices"), devices_key
-            else:
-                row, key_of = directory_row(record, self.codec, "Preferences"), preferences_key
+            row = directory_row(record, self.codec, name)
             assert record.key is not None, "directory_row refuses it"
             work.put_directory(key_of(record.key), row)
         except PoisonError as error:
@@ -226,8 +234,10 @@ class DeliverLane(Lane):
         gate = Gate(settings.services, self._requests, settings.in_flight_max, settled, work.now)
         entries = self._parked.next(gate)
         if not self._parked.holds_up(work.now) and not self.letters.is_paused:
-            entries += self._queue.next(min(OPENED_MAX, gate.places() + LOOKED_AT_MAX) - len(entries))
-        opening = Opening(gate, self._parked, self._close, [])
+            room = min(OPENED_MAX, gate.places() + LOOKED_AT_MAX)
+            entries += self._lookups.take(room - len(entries))
+            entries += self._queue.next(room - len(entries))
+        opening = Opening(gate, self._parked, self._close, [], self._lookups)
         for start in range(0, len(entries), ENTRIES_AT_ONCE):
             if start:
                 await asyncio.sleep(0)

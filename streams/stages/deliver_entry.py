@@ -14,6 +14,7 @@ from schemas.local_times import read_local_time
 from schemas.notification import Subject, read_delivery, subject_of
 from streams.lane.chunk import Record
 from streams.policies.capping import Capped
+from streams.policies.profiles import Lookup
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings, Priority
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
 
@@ -39,6 +40,7 @@ class Entry:
     retry: list[str] = field(default_factory=list)
     excused: int = 0  # how many of `retry` were not sent for reasons of their provider
     local: datetime | None = None
+    profile: Lookup | None = None  # what the user service said, once it was asked
 
     @property
     def capped(self) -> Capped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from connectors.outcome import Device, Push
 from schemas.poison import PoisonError
@@ -12,7 +12,9 @@ from streams.policies.delivering import NoDevice, NothingToDo, plan
 from streams.policies.identity import collapse_id, push_id
 from streams.policies.local_time import iso_at
 from streams.policies.preferences import Hold, Preferences, TooLong, due_at, hold, opt_out, zone_of
+from streams.policies.profiles import NO_PROFILE, Delay, Lacking, Profile, template_values, with_profile
 from streams.policies.rendering import RenderFailed, Text, render
+from streams.policies.template_names import missing_names
 from streams.stages.deliver_cap import has_room
 from streams.stages.deliver_end import (
     conclude_claims,
@@ -25,24 +27,27 @@ from streams.stages.deliver_end import (
 )
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_gate import Gate, Parked
+from streams.stages.deliver_profiles import Lookups, find_profile, find_zone
 from streams.stages.deliver_requests import Attempt
 from streams.stages.deliver_services import Service
 from streams.stages.deliver_step import DeliverStep
-from streams.stages.deliver_types import REMOVED_TYPE
+from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy
 from streams.stages.delivery_rows import devices_key, first_state, read_devices
-from streams.stages.directory_rows import preferences_key, read_preferences
+from streams.stages.directory_rows import preferences_key, profile_key, read_preferences
 
 
 class Opening(NamedTuple):
     """What entries are opened with. `close` is called for each that is done with this step.
 
-    `blocked` collects those that can neither leave nor wait for their service.
+    `blocked` collects those that can neither leave nor wait for their service. `lookups` has those that wait for a
+    profile.
     """
 
     gate: Gate
     parked: Parked
     close: Callable[[Entry], None]
     blocked: list[Entry]
+    lookups: Lookups
 
 
 def open_entries(work: DeliverStep, entries: Sequence[Entry], opening: Opening) -> list[Attempt]:
@@ -51,19 +56,22 @@ def open_entries(work: DeliverStep, entries: Sequence[Entry], opening: Opening) 
         return []
     states = work.states([entry.key for entry in entries])
     keys = [devices_key(entry.user) for entry in entries] + [preferences_key(entry.user) for entry in entries]
+    keys += [profile_key(entry.user) for entry in entries if entry.policy.profile.need != "none"]
     rows = work.directory_rows(keys)
+    profiles = iter(rows[2 * len(entries) :])
     attempts: list[Attempt] = []
     for entry, state, devices, wishes in zip(entries, states, rows, rows[len(entries) :], strict=False):
-        opened: list[Attempt] | Service = []
+        opened: list[Attempt] | Service | None = []
+        profile = None if entry.policy.profile.need == "none" else next(profiles)
         admitted_at = entry.delivery["admitted_at"]
         if state.admitted_at <= admitted_at:  # else it was admitted anew since, and is read once more after a crash
             entry.state = state if state.admitted_at == admitted_at else first_state(admitted_at)
             preferences = read_preferences(wishes)
             if entry.local is None:
-                opened = _open(work, entry, _targets(entry, read_devices(devices)), preferences, opening)
+                opened = _open(work, entry, _targets(entry, read_devices(devices)), preferences, profile, opening)
             elif not entry.state.concluded_attempt:
-                _place(work, entry, entry.local, preferences)
-        if isinstance(opened, Service):
+                opened = _place(work, entry, entry.local, preferences, profile, opening)
+        if opened is None or isinstance(opened, Service):
             continue  # it waits in memory
         if not opened:
             opening.close(entry)
@@ -71,16 +79,29 @@ def open_entries(work: DeliverStep, entries: Sequence[Entry], opening: Opening) 
     return attempts
 
 
-def _place(work: DeliverStep, entry: Entry, local: datetime, preferences: Preferences) -> None:
-    """Answer when its local time is; it holds no slot yet."""
+def _place(
+    work: DeliverStep,
+    entry: Entry,
+    local: datetime,
+    preferences: Preferences,
+    profile_row: bytes | None,
+    opening: Opening,
+) -> list[Attempt] | None:
+    """Answer when its local time is; it holds no slot yet. None: it waits in memory for a profile."""
+    if preferences.zone is None:
+        profile = find_zone(opening.lookups, entry, profile_row)
+        if profile is None:
+            return None
+        preferences = with_profile(preferences, profile)
     at, expires_at = due_at(local, preferences, entry.policy.hours), entry.delivery["notification"]["expires_at"]
     zone = zone_of(preferences, entry.policy.hours)
     work.concluded(entry)
     if expires_at is not None and expires_at <= max(at, work.now):
         work.status(entry, "EXPIRED", f"of no use any more at {iso_at(at, zone)}")
-        return
+        return []
     work.status(entry, "DEFERRED", f"due at {iso_at(at, zone)}", until=at)
     work.defer(entry, at, work.topics.scheduled)
+    return []
 
 
 def _targets(entry: Entry, devices: list[Device]) -> list[Device]:
@@ -93,9 +114,15 @@ def _targets(entry: Entry, devices: list[Device]) -> list[Device]:
 
 
 def _open(
-    work: DeliverStep, entry: Entry, targets: list[Device], preferences: Preferences, opening: Opening
-) -> list[Attempt] | Service:
-    """Return the requests for an entry; without any, it is done. A service: it waits in memory for a place there."""
+    work: DeliverStep,
+    entry: Entry,
+    targets: list[Device],
+    preferences: Preferences,
+    profile_row: bytes | None,
+    opening: Opening,
+) -> list[Attempt] | Service | None:
+    """Return the requests for an entry; without any, it is done. A service: it waits in memory for a place there.
+    None: it waits in memory for a profile."""
     state, settings = entry.state, work.settings
     send_by: int = entry.delivery["send_by"]
     named = [(device.device_id, device.provider.value) for device in targets]
@@ -108,11 +135,21 @@ def _open(
         else:
             end_unsent(work, entry, "NO_DEVICE", "the user has no device")
         return []
+    profile: Profile | Delay | Lacking | None = NO_PROFILE
+    if todo.claim:
+        profile = find_profile(work, opening.lookups, entry, targets, preferences, profile_row)
+    if profile is None:
+        return None
+    if isinstance(profile, Delay):
+        work.delay(entry, profile.until, profile.reason)
+        return []
     for claim in todo.settled:
         note_unsent(work, entry, claim)
     if not todo.claim:
         end_attempt(work, entry)
         return []
+    if isinstance(profile, Profile):
+        preferences = with_profile(preferences, profile)
     claimed = _wanted(work, entry, [device for device in targets if device.device_id in todo.claim], preferences)
     if not claimed:
         return []
@@ -127,7 +164,7 @@ def _open(
         until, reason = opening.gate.later(claimed, passage.wait)
         leave_alone(work, entry, [device.device_id for device in claimed], until, reason)
         return []
-    text = _render(entry)
+    text = _render(entry, profile)
     if isinstance(text, PoisonError):
         end_early(work, entry, "DEAD", f"{text.code}: {text.reason}")
         work.dead(entry, text)
@@ -169,14 +206,24 @@ def _wanted(work: DeliverStep, entry: Entry, devices: list[Device], preferences:
     return devices
 
 
-def _render(entry: Entry) -> Text | PoisonError:
+def _render(entry: Entry, profile: Profile | Lacking) -> Text | PoisonError:
     notification, policy = entry.delivery["notification"], entry.policy
     if policy is REMOVED_TYPE:
         return PoisonError("UNKNOWN_TYPE", f"no type {notification['type']!r} in the types file any more")
-    data = notification["data"]
-    values = {"data": data, "user_id": notification["user_id"], "type": notification["type"], **data}
+    if isinstance(profile, Lacking):
+        return _lacking(notification, policy, profile)
+    values = template_values(notification, profile)
     text = render(notification["title"], notification["body"], policy.title, policy.body, values)
     return PoisonError("RENDER_FAILED", text.reason) if isinstance(text, RenderFailed) else text
+
+
+def _lacking(notification: dict[str, Any], policy: DeliverPolicy, lacking: Lacking) -> PoisonError:
+    """Say why there is no profile, and what the texts want of it."""
+    texts = ((notification["title"], policy.title), (notification["body"], policy.body))
+    sources = [source for given, source in texts if given is None]
+    missing = missing_names(sources, template_values(notification, NO_PROFILE))
+    named = f"; its texts name {', '.join(missing)}" if missing else ""
+    return PoisonError("RENDER_FAILED", f"profile: {lacking.reason}{named}")
 
 
 def _push(entry: Entry, device: Device, text: Text, now: int) -> Push:

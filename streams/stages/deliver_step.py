@@ -117,6 +117,13 @@ class DeliverStep:
         told = (entry.state.claims[device_id].reason for device_id in entry.retry if device_id in entry.state.claims)
         self.status(entry, "RETRYING", reason or next(told, LEFT_ALONE), until=due_at)
 
+    def delay(self, entry: Entry, due_at: int, reason: str) -> None:
+        """Open it again later, as it is: nothing of this attempt has begun, and its slot stays held."""
+        lane = self._lane
+        value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": entry.delivery}, lane.topics.scheduled)
+        self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value)
+        self.status(entry, "RETRYING", reason, until=due_at)
+
     def concluded(self, entry: Entry) -> None:
         """Note that nothing more is to be done for this attempt."""
         state = entry.state

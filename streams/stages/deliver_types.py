@@ -11,7 +11,9 @@ from connectors.outcome import Connector, ProviderName
 from streams.lane.table import LaneTable
 from streams.policies.capping import Cap, CapRules
 from streams.policies.preferences import TypeHours
+from streams.policies.profiles import NEEDS_NONE, ProfilePolicy
 from streams.policies.retrying import RetryPolicy
+from streams.profiles.source import ProfileSource
 from streams.stages.deliver_services import Services
 
 
@@ -29,7 +31,8 @@ class DeliverPolicy(NamedTuple):
     `newest_device`: only the one registered last. `resend_unknown`: what may have been sent is sent again, under the
     same push id and collapse id, so that the device shows one; else it counts as sent. `hours`: its quiet
     hours and its zone. `wait_ms_max`: for so long it may wait for a provider, beyond `send_by`. `priority`: what leaves
-    first. `cap`: what it has to do with the caps of its user.
+    first. `cap`: what it has to do with the caps of its user. `profile`: whether its texts need what is known of the
+    user.
     """
 
     retry: RetryPolicy
@@ -43,10 +46,11 @@ class DeliverPolicy(NamedTuple):
     wait_ms_max: int = 0
     priority: Priority = Priority.NORMAL
     cap: CapRules = CapRules()
+    profile: ProfilePolicy = ProfilePolicy()
 
 
 # What was admitted under a types file that still had its type is not sent, and ends like any other.
-REMOVED_TYPE = DeliverPolicy(RetryPolicy(1, 1, 1), 0, "", "", False, False, False)
+REMOVED_TYPE = DeliverPolicy(RetryPolicy(1, 1, 1), 0, "", "", False, False, False, profile=NEEDS_NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class DeliverSettings:
     """`in_flight_max`: requests under way in one lane, to each service. `claim_seconds`: a claim that is not started by
     then is not started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out.
     `chance` draws from [0, 1). `services`: of the whole worker. `caps` hold for each user over all types. `skew_ms` is
-    the most by which two workers' clocks differ."""
+    the most by which two workers' clocks differ. `profiles`: who is asked about users without a record on the topic of
+    profiles."""
 
     partitions: int
     in_flight_max: int
@@ -66,12 +71,13 @@ class DeliverSettings:
     services: Services = field(default_factory=lambda: Services({}))
     caps: tuple[Cap, ...] = ()
     skew_ms: int = 0
+    profiles: ProfileSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverTables:
-    """`deliveries`: claims and outcomes by notification, places of the caps by user. `directory`: devices and
-    preferences by user."""
+    """`deliveries`: claims and outcomes by notification, places of the caps by user. `directory`: devices, preferences
+    and profile by user."""
 
     deliveries: LaneTable
     directory: LaneTable

@@ -1,4 +1,5 @@
-"""What the directory keeps of each user: devices and preferences, checked when they arrive, read for each push."""
+"""What the directory keeps of each user: devices, preferences and profile, checked when they arrive, read for each
+push."""
 
 from __future__ import annotations
 
@@ -12,20 +13,25 @@ from schemas.contracts import CONTRACTS
 from schemas.poison import PoisonError
 from streams.lane.chunk import Record
 from streams.policies.preferences import NO_PREFERENCES, Preferences
+from streams.policies.profiles import Profile, new_profile, profile_of
 from streams.policies.quiet_hours import QuietHours, checked
 from streams.time_zones import zone_named
 
 PREFERENCES_PREFIX = b"p"
+PROFILE_PREFIX = b"f"
 PREFERENCES_CACHED = 10_000  # of one worker's users, those who are told something most often
+PROFILES_CACHED = 5_000  # each may have 16 KiB
 STRETCHES_MAX = 100  # three a day for each day of four weeks; more is a mistake, and would be walked for each push
 WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 PROVIDERS = frozenset(provider.value for provider in ProviderName)
 
+RowName = Literal["Devices", "Preferences", "Profile"]
+
 _codec = Codec()
 
 
-def directory_row(record: Record, codec: Codec, name: Literal["Devices", "Preferences"]) -> bytes | None:
-    """Return what is kept of a record of `devices` or `preferences`, None: nothing any more. Raises PoisonError.
+def directory_row(record: Record, codec: Codec, name: RowName) -> bytes | None:
+    """Return what is kept of a record of one of their topics, None: nothing any more. Raises PoisonError.
 
     A row is always in single-object encoding, so that reading it asks no registry.
     """
@@ -38,6 +44,8 @@ def directory_row(record: Record, codec: Codec, name: Literal["Devices", "Prefer
         raise PoisonError("KEY_MISMATCH", f"the key {record.key!r} is not the user_id {body['user_id']!r}")
     if name == "Preferences":
         check_preferences(body)
+    elif name == "Profile":
+        check_profile(body)
     return record.value if record.value.startswith(CONTRACTS[name].header) else _codec.encode(name, body)
 
 
@@ -61,6 +69,14 @@ def check_preferences(preferences: Mapping[str, Any]) -> None:
                 _stretch(stretch)
         except ValueError as error:
             raise PoisonError("INVALID_FIELD", f"{name[:100]}: {error}") from None
+
+
+def check_profile(profile: Mapping[str, Any]) -> None:
+    """Raise PoisonError INVALID_FIELD for a zone or a locale that cannot be, or more than texts have use for."""
+    try:
+        new_profile(profile["fields"], profile["name"], profile["locale"], profile["time_zone"], zone_named)
+    except ValueError as error:
+        raise PoisonError("INVALID_FIELD", str(error)) from None
 
 
 def preferences_key(user: bytes) -> bytes:
@@ -89,6 +105,21 @@ def _read(row: bytes) -> Preferences:
             name: tuple(map(_stretch, stretches)) for name, stretches in record["quiet_hours_by_type"].items()
         },
     )
+
+
+def profile_key(user: bytes) -> bytes:
+    """Return the key of a user's profile."""
+    return PROFILE_PREFIX + user
+
+
+@lru_cache(maxsize=PROFILES_CACHED)
+def read_profile(row: bytes) -> Profile:
+    """Read a user's profile."""
+    record = _codec.decode_own(row, "Profile")
+    time_zone = record["time_zone"]
+    # As with preferences, a zone that was dropped since is none.
+    zone = None if time_zone is None else zone_named(time_zone)
+    return profile_of(record["fields"], record["name"], record["locale"], time_zone, zone)
 
 
 def _stretch(stretch: Mapping[str, Any]) -> QuietHours:

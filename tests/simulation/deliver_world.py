@@ -19,6 +19,7 @@ from streams.lane.table import LaneTable
 from streams.lane.transaction import PartitionTransaction, Step, StepFailedError
 from streams.policies.capping import Cap
 from streams.policies.retrying import RetryPolicy
+from streams.profiles.source import ProfileSource
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_services import Services
 from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables
@@ -99,6 +100,7 @@ class DeliverWorld:
         self.fail_commits = False
         self.commit_crash: Callable[[], Crash] = lambda: "none"
         self.now = NOW
+        self.profiles: ProfileSource | None = None
         self.policies: dict[str, DeliverPolicy | None] = {}
         self.connectors: dict[ProviderName, Connector] = {ProviderName.APNS: self.connector}
         self.services = Services({})
@@ -130,7 +132,7 @@ class DeliverWorld:
         """A new owner: recover, and read from the committed offsets on."""
         for table in self.tables.values():
             recover(table, self.log, 0)
-        sources = (TOPICS.outbox, TOPICS.outbox_bulk, TOPICS.devices, TOPICS.preferences)
+        sources = (TOPICS.outbox, TOPICS.outbox_bulk, TOPICS.devices, TOPICS.preferences, TOPICS.profiles)
         positions = {topic: self.log.committed.get((topic, 0), 0) for topic in sources}
         context = LaneContext(
             stage="deliver",
@@ -152,6 +154,7 @@ class DeliverWorld:
             chance=lambda: 0.5,
             connectors=self.connectors,
             policy_of=self.policy,
+            profiles=self.profiles,
             services=self.services,
             caps=self.caps,
             skew_ms=SKEW_MS,
@@ -198,6 +201,10 @@ class DeliverWorld:
     def preferences(self, user: str = "u", **wishes: Any) -> None:
         """What a user wants; the fields of Preferences."""
         self.append(TOPICS.preferences, user.encode(), CODEC.encode("Preferences", {"user_id": user, **wishes}))
+
+    def profile(self, user: str = "u", **known: Any) -> None:
+        """What is known of a user; the fields of Profile."""
+        self.append(TOPICS.profiles, user.encode(), CODEC.encode("Profile", {"user_id": user, **known}))
 
     def delivery(self, notification_id: str, user: str = "u", **changes: Any) -> int:
         """An admitted notification arrives; `changes` are fields of Delivery or of its Notification, and the topic."""
