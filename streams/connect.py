@@ -1,4 +1,4 @@
-"""The connectors of a worker, as its settings want them. A provider without credentials is off."""
+"""What a worker speaks to, as its settings want it: the providers with credentials, and the user service."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from connectors.fcm import FcmConfig, FcmConnector
 from connectors.outcome import Connector, ProviderName
 from connectors.webhook import WebhookConfig, WebhookConnector
 from connectors.webpush import WebPushConfig, WebPushConnector
+from streams.policies.circuit import CircuitPolicy
+from streams.profiles.bearer import TokenFileError
+from streams.profiles.user_service import UserService, UserServiceConfig
 from streams.setting_error import ENV_PREFIX, SettingsError
 from streams.settings import Settings
 
@@ -29,6 +32,31 @@ def open_connectors(settings: Settings) -> dict[ProviderName, Connector]:
         raise SettingsError(f"{ENV_PREFIX}PROVIDER_CA_FILE: {settings.provider_ca_file}: {reason}") from None
     except CredentialsError as error:
         raise SettingsError(_FIELD.sub(lambda found: _variable(*found.groups()), str(error))) from None
+
+
+def open_user_service(settings: Settings) -> UserService | None:
+    """Return the user service, if there is one. Raises SettingsError, which names the setting and no secret."""
+    if settings.user_service_url is None:
+        return None
+    config = UserServiceConfig(
+        url=settings.user_service_url,
+        token_file=settings.user_service_token_file,
+        ca_file=settings.user_service_ca_file,
+        timeout_seconds=settings.user_service_timeout_seconds,
+        attempts=settings.user_service_attempts,
+        requests_max=settings.user_service_requests_max,
+        found_seconds=settings.user_service_cache_seconds,
+        not_found_seconds=settings.user_service_missing_cache_seconds,
+        cache_bytes_max=settings.user_service_cache_megabytes * 1024 * 1024,
+        circuit=CircuitPolicy(settings.user_service_failures_max, settings.user_service_open_seconds),
+    )
+    try:
+        return UserService(config)
+    except TokenFileError as error:
+        raise SettingsError(f"{ENV_PREFIX}USER_SERVICE_TOKEN_FILE: {error}") from None
+    except (ssl.SSLError, OSError) as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError(f"{ENV_PREFIX}USER_SERVICE_CA_FILE: {settings.user_service_ca_file}: {reason}") from None
 
 
 def _variable(provider: str, field: str) -> str:

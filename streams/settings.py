@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.profiles.address import check_url_template
 from streams.provider_settings import ApnsSettings, FcmSettings, WebhookSettings, WebPushSettings
 from streams.setting_error import ENV_PREFIX, MissingSettingError, SettingsError
 from streams.time_zones import known_zone
@@ -111,6 +112,46 @@ class Settings(BaseSettings):
     schema_registry_username: str | None = Field(None, description="User for the schema registry.")
     schema_registry_password: SecretStr | None = Field(None, description="Password for the schema registry.")
 
+    user_service_url: Annotated[str, AfterValidator(check_url_template)] | None = Field(
+        None,
+        description="Where profiles are asked for that are not on the topic `profiles`: a URL with `{user_id}` in it. "
+        "Unset: nowhere.",
+    )
+    user_service_allow_http: bool = Field(
+        False, description="Let that URL start with http://: profiles and the token are then open to the network."
+    )
+    user_service_token_file: FilePath | None = Field(
+        None, description="A file with the bearer token for it; read again when the token is refused."
+    )
+    user_service_ca_file: FilePath | None = Field(
+        None, description="CA certificates (PEM) that it is checked against; unset: the system's."
+    )
+    user_service_timeout_seconds: float = Field(2.0, ge=0.05, le=10, description="Longest wait for one answer of it.")
+    user_service_attempts: int = Field(
+        3,
+        ge=1,
+        le=5,
+        description="Requests for one lookup at most: again after a failed connection, a 5xx, or a 429 that says when.",
+    )
+    user_service_requests_max: int = Field(
+        20, ge=1, le=200, description="Requests to it that one worker has under way at most."
+    )
+    user_service_cache_seconds: float = Field(
+        300.0, ge=0, le=86_400, description="How long a profile is remembered; 0: not at all."
+    )
+    user_service_missing_cache_seconds: float = Field(
+        60.0, ge=0, le=86_400, description="How long it is remembered that a user has none, or one that is of no use."
+    )
+    user_service_cache_megabytes: int = Field(
+        32, ge=1, le=4096, description="What one worker remembers of them at most."
+    )
+    user_service_failures_max: int = Field(
+        5, ge=1, le=1000, description="After so many failures in a row it is not asked for a while."
+    )
+    user_service_open_seconds: float = Field(
+        5.0, ge=0.1, le=300, description="For how long; then one request tries whether it answers again."
+    )
+
     types_file: FilePath | None = Field(None, description="Notification types (TOML). Unset: the sample types.")
     time_zone: Annotated[str, AfterValidator(known_zone)] = Field(
         "UTC", description="The zone (IANA) of users who name none, where their notification's type names none either."
@@ -181,6 +222,13 @@ class Settings(BaseSettings):
             raise MissingSettingError("ssl_certfile", "ssl_keyfile")
         if self.schema_registry_username and not self.schema_registry_password:
             raise MissingSettingError("schema_registry_password", "schema_registry_username")
+        for name in ("user_service_token_file", "user_service_ca_file"):
+            if getattr(self, name) and not self.user_service_url:
+                raise MissingSettingError("user_service_url", name)
+        if (self.user_service_url or "").startswith("http:") and not self.user_service_allow_http:
+            raise ValueError(
+                "RINGONCE_USER_SERVICE_URL: must start with https://, or RINGONCE_USER_SERVICE_ALLOW_HTTP must be true"
+            )
         if self.heartbeat_seconds > self.session_timeout_seconds / 3:
             raise ValueError(
                 "RINGONCE_HEARTBEAT_SECONDS: must be at most a third of RINGONCE_SESSION_TIMEOUT_SECONDS "

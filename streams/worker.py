@@ -20,12 +20,13 @@ from typing import Any, cast
 from streams.app import AppParts, create_app
 from streams.audit.continuous import AuditCollector, ContinuousAudit
 from streams.codec import open_codec
-from streams.connect import open_connectors
+from streams.connect import open_connectors, open_user_service
 from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.lane.table import LaneTable
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
+from streams.profiles.metrics import UserServiceCollector
 from streams.publish.dead_letters import DeadLetters
 from streams.publish.intake import Intake
 from streams.publish.schedule_commands import ScheduleCommands
@@ -86,6 +87,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     wait_seconds = max(options.wait_seconds, OUTAGE_SECONDS_MAX) if restarted else options.wait_seconds
     # What is wrong with the settings is said at once, and not after a minute of waiting for Kafka.
     connectors = open_connectors(settings)
+    user_service = open_user_service(settings)
     types = NotificationTypes.load(settings.types_file)
     await wait_for_kafka(settings, wait_seconds, options.say)
     report = await ensure_topics(settings)
@@ -98,6 +100,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
             types=types,
             connectors=connectors,
             codec=codec,
+            profiles=user_service,
             wall_ms=_clock(),
         )
     )
@@ -106,6 +109,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     install_metrics_view(app)
     audit = ContinuousAudit(app, settings, types, codec)
     app.metrics.add(AuditCollector(audit))
+    if user_service is not None:
+        app.metrics.add(UserServiceCollector(user_service))
     commands = ScheduleCommands(settings, codec)
     install_schedule_views(app, routing, commands)
     install_dead_letters_views(app, DeadLetters(settings, codec))
@@ -128,6 +133,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         await intake.close()
         for connector in connectors.values():
             await connector.close()
+        if user_service is not None:
+            await user_service.close()
 
 
 def _give_up(stopping: bool, started_at: float) -> None:

@@ -1,0 +1,204 @@
+"""The user service: one request for a user at a time, a few for all of them, and none while it does not answer.
+
+known?  → remembered
+open?   → unavailable, without a request
+else    → GET, within `timeout_seconds`; again after a failed connection, a 5xx or a 429 that says when
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from connectors.http2.outcomes import retry_after_seconds
+from streams.policies.circuit import Circuit, CircuitPolicy, answered, asked, closed_in, failed
+from streams.policies.profiles import Lookup, NotFound, Profile, Unavailable, Unusable
+from streams.policies.user_service import BODY_BYTES_MAX, Answer, NoAnswer, lookup_of, retry_in_ms
+from streams.profiles.address import shown_host, user_url
+from streams.profiles.bearer import BearerToken
+from streams.profiles.cache import ProfileCache
+from streams.time_zones import zone_named
+
+logger = logging.getLogger(__name__)
+
+TURN_SECONDS_MAX: Final = 10.0  # how long a lookup waits for its turn; with it, for all its attempts
+KEEP_ALIVE_SECONDS: Final = 30.0
+REASON_CHARACTERS_MAX: Final = 200
+CIRCUIT: Final = CircuitPolicy(failures_max=5, open_seconds=5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class UserServiceConfig:
+    """`requests_max`: under way at once, in one worker. `found_seconds`, `not_found_seconds`: how long an answer is
+    remembered, in `cache_bytes_max` at most."""
+
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_seconds: float = 2.0
+    attempts: int = 3
+    requests_max: int = 20
+    found_seconds: float = 300.0
+    not_found_seconds: float = 60.0
+    cache_bytes_max: int = 32 * 1024 * 1024
+    circuit: CircuitPolicy = CIRCUIT
+
+
+class UserService:
+    """A ProfileSource. Its `counts` are lookups by how they ended, `cached` among them.
+
+    Raises TokenFileError, ssl.SSLError and OSError for files that cannot be used; connects to nothing yet.
+    """
+
+    def __init__(
+        self,
+        config: UserServiceConfig,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._chance = chance
+        self._token = None if config.token_file is None else BearerToken(config.token_file)
+        self._cache = ProfileCache(config.cache_bytes_max, config.found_seconds, config.not_found_seconds, clock)
+        self._circuit = Circuit()
+        self._failure = ""
+        self._gate = asyncio.Semaphore(config.requests_max)
+        self._under_way: dict[str, asyncio.Task[Lookup]] = {}
+        self.counts: Counter[str] = Counter()
+        self.requests = 0
+        # It says each URL at INFO: who is told something, and whatever else a URL may hold.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        self._http = httpx.AsyncClient(
+            verify=ssl.create_default_context(cafile=config.ca_file) if config.url.startswith("https:") else False,
+            timeout=None,  # the whole request has one limit, in `_answer`
+            limits=httpx.Limits(max_connections=config.requests_max, keepalive_expiry=KEEP_ALIVE_SECONDS),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ringonce"},
+            trust_env=False,
+        )
+        # What is told about one user must not be known to the request for the next one.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked at the moment."""
+        return closed_in(self._circuit, self._clock()) > 0
+
+    @property
+    def users_cached(self) -> int:
+        """How many users something is remembered of."""
+        return self._cache.users
+
+    def known(self, user_id: str) -> Lookup | None:
+        """See ProfileSource."""
+        found = self._cache.get(user_id)
+        if found is not None:
+            self.counts["cached"] += 1
+            return found
+        return self._refused()
+
+    async def fetch(self, user_id: str) -> Lookup:
+        """See ProfileSource. Who asks for the same user while a request is under way gets its answer."""
+        found = self._cache.get(user_id)
+        if found is not None:
+            return found
+        task = self._under_way.get(user_id)
+        if task is None:
+            task = self._under_way[user_id] = asyncio.create_task(self._look_up(user_id))
+            task.add_done_callback(lambda _: self._under_way.pop(user_id, None))
+        # `wait` takes the request along neither when one who waits is given up, nor when his patience ends.
+        done, _ = await asyncio.wait((task,), timeout=TURN_SECONDS_MAX + self._config.timeout_seconds)
+        if not done or task.cancelled():
+            return Unavailable("the user service: too many wait for it")
+        return task.result()
+
+    async def close(self) -> None:
+        """Close the connections; what is under way is given up."""
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self._http.aclose()
+
+    async def _look_up(self, user_id: str) -> Lookup:
+        attempt = 0
+        while True:
+            attempt += 1
+            async with self._gate:
+                found = self._refused() or await self._ask(user_id)
+            wait_ms = retry_in_ms(found, attempt, self._config.attempts, self._chance())
+            if wait_ms is None:
+                break
+            await asyncio.sleep(wait_ms / 1000)
+        self._cache.put(user_id, found)
+        self.counts[_NAMES[type(found)]] += 1
+        return found
+
+    def _refused(self) -> Unavailable | None:
+        wait_seconds = closed_in(self._circuit, self._clock())
+        return Unavailable(self._failure, int(wait_seconds * 1000)) if wait_seconds else None
+
+    async def _ask(self, user_id: str) -> Lookup:
+        config = self._config
+        self._circuit = asked(self._circuit, config.circuit, self._clock())
+        self.requests += 1
+        found = lookup_of(await self._answer(user_id), zone_named)
+        before = self._circuit
+        if not isinstance(found, Unavailable):
+            self._circuit = answered()
+            if before.open_until is not None:
+                logger.warning("the user service %s answers again", shown_host(config.url))
+            return found
+        self._failure = found.reason
+        self._circuit = failed(before, config.circuit, self._clock(), found.again_ms / 1000)
+        if before.open_until is None and self._circuit.open_until is not None:
+            # Whoever runs the user service must act: until then texts have no profiles.
+            logger.error("%s: %s; it is asked again now and then", shown_host(config.url), found.reason)
+        return found
+
+    async def _answer(self, user_id: str) -> Answer | NoAnswer:
+        """One request. Never raises for anything that the network or the service can do."""
+        headers = {} if self._token is None else {"Authorization": self._token.header}
+        try:
+            async with asyncio.timeout(self._config.timeout_seconds):
+                return await self._read(user_url(self._config.url, user_id), headers)
+        except (TimeoutError, httpx.TimeoutException):
+            return NoAnswer(f"no answer within {self._config.timeout_seconds:g} s", at_once=False)
+        except httpx.ConnectError as error:
+            return NoAnswer(f"no connection ({str(error)[:REASON_CHARACTERS_MAX]})", at_once=True)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            # A GET may be sent again: a server may close a connection at the moment at which it is used again.
+            return NoAnswer(f"the request failed ({type(error).__name__})", at_once=isinstance(error, httpx.HTTPError))
+
+    async def _read(self, url: str, headers: dict[str, str]) -> Answer:
+        async with self._http.stream("GET", url, headers=headers) as response:
+            body: bytes | None = b""
+            async for part in response.aiter_raw():
+                assert body is not None, "the loop ends when it is too long"
+                body += part
+                if len(body) > BODY_BYTES_MAX:
+                    body = None
+                    break
+            if response.status_code == 401 and self._token is not None:
+                self._token.renew()
+            wait_seconds = retry_after_seconds(response.headers, time.time())
+            return Answer(response.status_code, body, response.headers.get("content-encoding", ""), wait_seconds)
+
+
+_NAMES: Final[dict[type[Lookup], str]] = {
+    Profile: "found",
+    NotFound: "not_found",
+    Unusable: "unusable",
+    Unavailable: "unavailable",
+}
+OUTCOMES: Final = (*_NAMES.values(), "cached")
