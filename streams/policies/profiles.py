@@ -23,6 +23,7 @@ from streams.policies.preferences import Preferences
 # A push carries 4 KiB, so what is longer than this was never meant for texts; it bounds what caches hold.
 PROFILE_BYTES_MAX = 16_384
 FIELD_NAME_BYTES_MAX = 64
+PAUSE_MS_MIN = 1_000
 PAUSE_MS_MAX = 30_000
 STANDARD_FIELDS = ("name", "locale", "time_zone")
 
@@ -110,7 +111,7 @@ def decide(
             end = wait_until(policy, admitted_at, send_by)
             if now < end:
                 # Longer with each time, and spread, so that a service that is back is not met by all at once.
-                pause = min(PAUSE_MS_MAX, max(again_ms, (now - admitted_at) // 2))
+                pause = min(PAUSE_MS_MAX, max(PAUSE_MS_MIN, again_ms, (now - admitted_at) // 2))
                 return Delay(min(end, now + pause + int(pause * chance)), reason)
     return Lacking(reason) if policy.on_missing == "dead" else NO_PROFILE
 

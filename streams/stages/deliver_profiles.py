@@ -19,6 +19,7 @@ from streams.policies.preferences import Preferences, opt_out
 from streams.policies.profiles import (
     NO_PROFILE,
     NO_RECORD,
+    PAUSE_MS_MIN,
     Delay,
     Lacking,
     Lookup,
@@ -32,7 +33,6 @@ from streams.stages.deliver_step import DeliverStep
 from streams.stages.directory_rows import read_profile
 
 WAITING_MAX = 500  # of one lane, put aside until a fetch ends: a quarter of what it holds at all
-PAUSE_MS = 1_000  # at least so long until somebody is asked again who did not answer
 
 
 class Lookups:
@@ -61,7 +61,7 @@ class Lookups:
         if found is not None and (entry.local is None or not isinstance(found, Unavailable)):
             return found
         if self.waiting >= WAITING_MAX:
-            return Unavailable(f"{self.waiting} others wait for the user service already", PAUSE_MS)
+            return Unavailable(f"{self.waiting} others wait for the user service already")
         self._tasks.add(asyncio.create_task(self._fetch(self._source, entry)))
         return None
 
@@ -87,7 +87,7 @@ class Lookups:
         found = await _fetched(source, entry)
         until = entry.delivery["admitted_at"] + entry.policy.profile.wait_ms
         while entry.local is not None and isinstance(found, Unavailable) and (left := until - self._now_ms()) > 0:
-            await asyncio.sleep(min(left, max(PAUSE_MS, found.again_ms)) / 1000)
+            await asyncio.sleep(min(left, max(PAUSE_MS_MIN, found.again_ms)) / 1000)
             found = await _fetched(source, entry)
         return found
 
@@ -96,7 +96,7 @@ async def _fetched(source: ProfileSource, entry: Entry) -> Lookup:
     try:
         return await source.fetch(_user_id(entry))
     except Exception as error:  # a source must not raise; if one does, its user waits, and not the lane
-        return Unavailable(f"asking the user service failed: {type(error).__name__}", PAUSE_MS)
+        return Unavailable(f"asking the user service failed: {type(error).__name__}")
 
 
 def _user_id(entry: Entry) -> str:
