@@ -10,6 +10,7 @@ an outage fills no lane.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -84,10 +85,11 @@ class Lookups:
 
     async def _patiently(self, source: ProfileSource, entry: Entry) -> Lookup:
         """What asks for its local time cannot come back by `scheduled`, so it waits here. It holds no slot."""
+        left_ms = entry.delivery["admitted_at"] + entry.policy.profile.wait_ms - self._now_ms()
+        until = time.monotonic() + left_ms / 1000
         found = await _fetched(source, entry)
-        until = entry.delivery["admitted_at"] + entry.policy.profile.wait_ms
-        while entry.local is not None and isinstance(found, Unavailable) and (left := until - self._now_ms()) > 0:
-            await asyncio.sleep(min(left, max(PAUSE_MS_MIN, found.again_ms)) / 1000)
+        while entry.local is not None and isinstance(found, Unavailable) and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, max(PAUSE_MS_MIN, found.again_ms) / 1000))
             found = await _fetched(source, entry)
         return found
 
