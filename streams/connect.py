@@ -11,9 +11,8 @@ from connectors.fcm import FcmConfig, FcmConnector
 from connectors.outcome import Connector, ProviderName
 from connectors.webhook import WebhookConfig, WebhookConnector
 from connectors.webpush import WebPushConfig, WebPushConnector
-from streams.policies.circuit import CircuitPolicy
 from streams.profiles.bearer import TokenFileError
-from streams.profiles.user_service import UserService, UserServiceConfig
+from streams.profiles.user_service import BREAKER, UserService, UserServiceConfig
 from streams.setting_error import ENV_PREFIX, SettingsError
 from streams.settings import Settings
 
@@ -48,7 +47,10 @@ def open_user_service(settings: Settings) -> UserService | None:
         found_seconds=settings.user_service_cache_seconds,
         not_found_seconds=settings.user_service_missing_cache_seconds,
         cache_bytes_max=settings.user_service_cache_megabytes * 1024 * 1024,
-        circuit=CircuitPolicy(settings.user_service_failures_max, settings.user_service_open_seconds),
+        breaker=BREAKER._replace(
+            run_max=settings.user_service_breaker_failures,
+            open_ms_max=int(settings.user_service_breaker_seconds_max * 1000),
+        ),
     )
     try:
         return UserService(config)

@@ -24,7 +24,7 @@ class Metric(StrEnum):
     DEAD_LETTERS_PAUSED = "ringonce_dead_letters_paused"
     PROFILE_LOOKUPS_TOTAL = "ringonce_profile_lookups_total"
     PROFILE_REQUESTS_TOTAL = "ringonce_profile_requests_total"
-    PROFILE_CIRCUIT_OPEN = "ringonce_profile_circuit_open"
+    PROFILE_BREAKER_OPEN = "ringonce_profile_breaker_open"
     PROFILES_CACHED = "ringonce_profiles_cached"
     AUDIT_VIOLATIONS_TOTAL = "ringonce_audit_violations_total"
     AUDIT_STATUSES_TOTAL = "ringonce_audit_statuses_total"

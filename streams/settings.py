@@ -145,11 +145,15 @@ class Settings(BaseSettings):
     user_service_cache_megabytes: int = Field(
         32, ge=1, le=4096, description="What one worker remembers of them at most."
     )
-    user_service_failures_max: int = Field(
-        5, ge=1, le=1000, description="After so many failures in a row it is not asked for a while."
+    user_service_breaker_failures: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="After so many failures in a row, or when half of its answers are failures, it is left alone for a "
+        "second, and twice as long each time that it fails again.",
     )
-    user_service_open_seconds: float = Field(
-        5.0, ge=0.1, le=300, description="For how long; then one request tries whether it answers again."
+    user_service_breaker_seconds_max: float = Field(
+        30.0, ge=1, le=3600, description="How long it is left alone at most, until one request tries it again."
     )
 
     types_file: FilePath | None = Field(None, description="Notification types (TOML). Unset: the sample types.")

@@ -32,10 +32,10 @@ class UserServiceCollector(Collector):
             names.PROFILE_REQUESTS_TOTAL.removesuffix("_total"), "Requests to the user service, repeated ones included."
         )
         requests.add_metric([], service.requests)
-        circuit = GaugeMetricFamily(
-            names.PROFILE_CIRCUIT_OPEN, "1 while the user service does not answer and is not asked."
+        breaker = GaugeMetricFamily(
+            names.PROFILE_BREAKER_OPEN, "1 while the user service does not answer and is left alone."
         )
-        circuit.add_metric([], float(service.is_open))
+        breaker.add_metric([], float(service.is_open))
         cached = GaugeMetricFamily(names.PROFILES_CACHED, "Users of whom something is remembered.")
         cached.add_metric([], service.users_cached)
-        return lookups, requests, circuit, cached
+        return lookups, requests, breaker, cached

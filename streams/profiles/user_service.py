@@ -1,7 +1,7 @@
 """The user service: one request for a user at a time, a few for all of them, and none while it does not answer.
 
 known?  → remembered
-open?   → unavailable, without a request
+open?   → unavailable, without a request (streams/policies/breaking.py)
 else    → GET, within `timeout_seconds`; again after a failed connection, a 5xx or a 429 that says when
 """
 
@@ -22,7 +22,7 @@ from typing import Final
 import httpx
 
 from connectors.http2.outcomes import retry_after_seconds
-from streams.policies.circuit import Circuit, CircuitPolicy, answered, asked, closed_in, failed
+from streams.policies.breaking import Breaker, BreakerRule, after
 from streams.policies.profiles import Lookup, NotFound, Profile, Unavailable, Unusable
 from streams.policies.user_service import BODY_BYTES_MAX, Answer, NoAnswer, lookup_of, retry_in_ms
 from streams.profiles.address import shown_host, user_url
@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 TURN_SECONDS_MAX: Final = 10.0  # how long a lookup waits for its turn; with it, for all its attempts
 KEEP_ALIVE_SECONDS: Final = 30.0
 REASON_CHARACTERS_MAX: Final = 200
-CIRCUIT: Final = CircuitPolicy(failures_max=5, open_seconds=5.0)
+# Texts wait for it, so it is tried again soon: after 1, 2, 4 … seconds.
+BREAKER: Final = BreakerRule(run_max=5, sample_min=50, open_ms_first=1_000, open_ms_max=30_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class UserServiceConfig:
     found_seconds: float = 300.0
     not_found_seconds: float = 60.0
     cache_bytes_max: int = 32 * 1024 * 1024
-    circuit: CircuitPolicy = CIRCUIT
+    breaker: BreakerRule = BREAKER
 
 
 class UserService:
@@ -72,7 +73,8 @@ class UserService:
         self._chance = chance
         self._token = None if config.token_file is None else BearerToken(config.token_file)
         self._cache = ProfileCache(config.cache_bytes_max, config.found_seconds, config.not_found_seconds, clock)
-        self._circuit = Circuit()
+        self._breaker = Breaker()
+        self._asking = 0
         self._failure = ""
         self._gate = asyncio.Semaphore(config.requests_max)
         self._under_way: dict[str, asyncio.Task[Lookup]] = {}
@@ -93,7 +95,7 @@ class UserService:
     @property
     def is_open(self) -> bool:
         """Whether nobody is asked at the moment."""
-        return closed_in(self._circuit, self._clock()) > 0
+        return self._breaker.is_open(self._now_ms())
 
     @property
     def users_cached(self) -> int:
@@ -145,26 +147,38 @@ class UserService:
         return found
 
     def _refused(self) -> Unavailable | None:
-        wait_seconds = closed_in(self._circuit, self._clock())
-        return Unavailable(self._failure, int(wait_seconds * 1000)) if wait_seconds else None
+        """What is said instead of asking: it is left alone, and nobody or somebody else tries it right now."""
+        breaker, now = self._breaker, self._now_ms()
+        if not breaker.open_until or self._asking < breaker.allowed(now):
+            return None
+        return Unavailable(self._failure, max(0, breaker.open_until - now))
 
     async def _ask(self, user_id: str) -> Lookup:
-        config = self._config
-        self._circuit = asked(self._circuit, config.circuit, self._clock())
         self.requests += 1
-        found = lookup_of(await self._answer(user_id), zone_named)
-        before = self._circuit
-        if not isinstance(found, Unavailable):
-            self._circuit = answered()
-            if before.open_until is not None:
-                logger.warning("the user service %s answers again", shown_host(config.url))
-            return found
-        self._failure = found.reason
-        self._circuit = failed(before, config.circuit, self._clock(), found.again_ms / 1000)
-        if before.open_until is None and self._circuit.open_until is not None:
-            # Whoever runs the user service must act: until then texts have no profiles.
-            logger.error("%s: %s; it is asked again now and then", shown_host(config.url), found.reason)
+        self._asking += 1
+        try:
+            found = lookup_of(await self._answer(user_id), zone_named)
+        finally:
+            self._asking -= 1
+        self._note(found)
         return found
+
+    def _note(self, found: Lookup) -> None:
+        """Note what an answer says of the service, and tell people when it is left alone and when no longer."""
+        before, rule, host = self._breaker, self._config.breaker, shown_host(self._config.url)
+        if isinstance(found, Unavailable):
+            self._failure = found.reason
+            self._breaker = after(before, "FAILING", self._now_ms(), rule, found.again_ms)
+            if self._breaker.open_until and not before.open_until:
+                # Whoever runs the user service must act: until then texts have no profiles.
+                logger.error("%s: %s; it is asked again now and then", host, found.reason)
+        else:
+            self._breaker = after(before, "ALIVE", self._now_ms(), rule)
+            if before.open_until and not self._breaker.open_until:
+                logger.warning("the user service %s answers again", host)
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
 
     async def _answer(self, user_id: str) -> Answer | NoAnswer:
         """One request. Never raises for anything that the network or the service can do."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streams.policies.circuit import CircuitPolicy
+from streams.policies.breaking import BreakerRule
 from streams.policies.profiles import NotFound, Profile, Unavailable, Unusable
 from streams.profiles.user_service import UserService, UserServiceConfig
 from tests.user_service_stand_in import Mood, UserServiceStandIn, user_service_stand_in
@@ -145,7 +145,7 @@ def test_a_service_that_asks_for_a_long_wait_is_not_asked_again_at_once() -> Non
 
 
 def test_a_service_that_is_down_is_left_alone_until_a_probe_finds_it_well(caplog: pytest.LogCaptureFixture) -> None:
-    """Two failures open the circuit: no requests; after its time one goes out, and an answer lets all of them pass.
+    """Two failures open the breaker: no requests; after its time one goes out, and an answer lets all of them pass.
 
     |--500, 500--|open: nobody asks|probe: 500|open|probe: 200|closed
     """
@@ -171,7 +171,7 @@ def test_a_service_that_is_down_is_left_alone_until_a_probe_finds_it_well(caplog
         assert service.known("dora") is None
 
     with caplog.at_level(logging.WARNING):
-        play(scenario, attempts=1, circuit=CircuitPolicy(2, 0.2))
+        play(scenario, attempts=1, breaker=BreakerRule(run_max=2, open_ms_first=200))
     assert [record.levelname for record in caplog.records if "streams.profiles" in record.name] == ["ERROR", "WARNING"]
 
 

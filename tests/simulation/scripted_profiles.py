@@ -18,7 +18,7 @@ def named(name: str) -> Profile:
 class ScriptedProfiles:
     """`users`: what it says of whom; of others `usually`. A user in `slow` is answered when the future is done.
 
-    While it is `open`, nobody is asked, as with a circuit that is open.
+    While it is `open`, nobody is asked, as with a breaker that is open.
     """
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ class FickleProfiles(ScriptedProfiles):
         self._life = life
 
     def known(self, user_id: str) -> Lookup | None:
-        """Often as if it were remembered, or as if the circuit were open."""
+        """Often as if it were remembered, or as if the breaker were open."""
         self.open = self._life.chance.random() < 0.2
         return super().known(user_id)
 

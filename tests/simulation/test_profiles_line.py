@@ -157,7 +157,7 @@ def test_an_outage_delays_and_the_slot_stays_held(play: Callable[[Scenario], Non
     play(scenario)
 
 
-def test_an_open_circuit_delays_without_asking(play: Callable[[Scenario], None]) -> None:
+def test_an_open_breaker_delays_without_asking(play: Callable[[Scenario], None]) -> None:
     """Nothing waits in memory for a service that is known to be down."""
 
     async def scenario(world: QuietWorld, source: ScriptedProfiles) -> None:

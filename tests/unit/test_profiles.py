@@ -45,7 +45,7 @@ ADA = Profile({"name": "Ada"})
 
 def record(**fields: Any) -> dict[str, Any]:
     """A record of `profiles` with all its fields."""
-    known = {"name": None, "locale": None, "time_zone": None, "fields": {}, "updated_at": None}
+    known: dict[str, Any] = {"name": None, "locale": None, "time_zone": None, "fields": {}, "updated_at": None}
     return {"user_id": "u", **known, **fields}
 
 
