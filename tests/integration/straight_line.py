@@ -21,6 +21,7 @@ from connectors.webpush import WebPushConfig, WebPushConnector
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from streams.app import AppParts, create_app
+from streams.connect import open_user_service
 from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.settings import Settings, load_settings
@@ -52,8 +53,16 @@ class Place:
 class StraightLine:
     """Producers, simulators and a running worker."""
 
-    def __init__(self, settings: Settings, producer: AIOKafkaProducer, simulators: ProviderSimulators, app: LaneApp):
+    def __init__(
+        self,
+        settings: Settings,
+        producer: AIOKafkaProducer,
+        simulators: ProviderSimulators,
+        app: LaneApp,
+        connectors: dict[ProviderName, Connector],
+    ) -> None:
         self.settings, self.producer, self.simulators, self.app = settings, producer, simulators, app
+        self.connectors = connectors
         self.topics = TopicNames.of(settings)
         self.user_of: dict[str, str] = {}
 
@@ -90,6 +99,13 @@ class StraightLine:
             value = CODEC.encode("Preferences", {"user_id": user, **wishes})
         partition = partition_of(user.encode(), PARTITIONS)
         await self.producer.send_and_wait(self.topics.preferences, value, user.encode(), partition)
+
+    async def profile(self, user: str, value: bytes | None = None, **known: Any) -> None:
+        """Say what is known of a user; `value`: a record as it is, without it and without fields: nothing any more."""
+        if known:
+            value = CODEC.encode("Profile", {"user_id": user, **known})
+        partition = partition_of(user.encode(), PARTITIONS)
+        await self.producer.send_and_wait(self.topics.profiles, value, user.encode(), partition)
 
     def _device(self, provider: ProviderName) -> dict[str, Any]:
         device: dict[str, Any] = {"device_id": provider.value, "provider": provider.name, "registered_at": 1}
@@ -197,7 +213,11 @@ async def straight_line(
     async with ProviderSimulators(directory / "simulators") as simulators, producing(bootstrap) as producer:
         connectors = connectors_of(simulators)
         found = NotificationTypes.parse(types, "test")
-        app = create_app(AppParts(settings, found, connectors, wall_ms=clock, faust={"web_enabled": False}))
+        user_service = open_user_service(settings)
+        parts = AppParts(
+            settings, found, connectors, wall_ms=clock, profiles=user_service, faust={"web_enabled": False}
+        )
+        app = create_app(parts)
         app.finalize()
         try:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
@@ -205,9 +225,11 @@ async def straight_line(
                     await connector.start()
                 await app.start()
                 await app.lanes.opened.wait()
-            yield StraightLine(settings, producer, simulators, app)
+            yield StraightLine(settings, producer, simulators, app, connectors)
         finally:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
                 await app.stop()
                 for connector in connectors.values():
                     await connector.close()
+                if user_service is not None:
+                    await user_service.close()
