@@ -37,6 +37,7 @@ from streams.web.address import web_port
 from streams.web.dead_letters_views import install_dead_letters_views
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
+from streams.web.profile_views import install_profile_views
 from streams.web.schedule_views import install_schedule_views
 from streams.web.views import install_views
 
@@ -117,6 +118,9 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     notifications = TopicNames.of(settings).notifications
     intake = Intake(settings, notifications)
     install_notifications_view(app, intake, codec, notifications)
+    profiles = TopicNames.of(settings).profiles
+    profile_intake = Intake(settings, profiles)
+    install_profile_views(app, routing, profile_intake, codec, profiles)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -131,6 +135,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         await routing.close()
         await commands.close()
         await intake.close()
+        await profile_intake.close()
         for connector in connectors.values():
             await connector.close()
         if user_service is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -35,12 +36,13 @@ class UserServiceStandIn:
     under_way: int = 0
     most_at_once: int = 0
     port: int = 0
+    tls: ssl.SSLContext | None = None
     _runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
         """The template of its URLs."""
-        return f"http://127.0.0.1:{self.port}/v1/users/{{user_id}}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/v1/users/{{user_id}}"
 
     async def start(self) -> None:
         """Listen, after a stop at the same port."""
@@ -48,7 +50,7 @@ class UserServiceStandIn:
         app.router.add_get(r"/{path:[\s\S]*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -1,4 +1,4 @@
-"""`ringonce publish`: one notification from options, many from a file or a pipe, or devices or preferences of users."""
+"""`ringonce publish`: one notification from options, many from a file or a pipe, or what is known of users."""
 
 from __future__ import annotations
 
@@ -61,6 +61,10 @@ def publish(
         str | None,
         typer.Option(metavar="FILE|-", help="Preferences instead: JSON lines with user_id, time_zone, quiet_hours …"),
     ] = None,
+    profiles_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Profiles instead: JSON lines with user_id, name, locale, fields …"),
+    ] = None,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
 ) -> None:
     """Put notifications on Kafka; return when it has confirmed them. Exit code 1 when a line was refused."""
@@ -79,9 +83,16 @@ def publish(
         "expires_at": _instant("--expires-at", expires_at, "--expires-in", expires_in),
     }
     one = {name: value for name, value in one.items() if value is not None}
-    files = {"notifications": file, "devices": devices_file, "preferences": preferences_file}
+    files = {
+        "notifications": file,
+        "devices": devices_file,
+        "preferences": preferences_file,
+        "profiles": profiles_file,
+    }
     if sum(map(bool, (one, *files.values()))) != 1:
-        fail("give either --user and --type, or --file, or --devices-file, or --preferences-file", 2)
+        fail(
+            "give either --user and --type, or --file, or --devices-file, or --preferences-file, or --profiles-file", 2
+        )
     name = "notifications" if one else next(name for name, given in files.items() if given)
     topic = TopicNames.of(settings).topic(name)
     encoder = Encoder(open_codec(settings), topic, _now_ms)
@@ -89,7 +100,12 @@ def publish(
         if one:
             refused, count = _one(settings, topic, encoder, one, wait_seconds)
         else:
-            encode = {"notifications": encoder.event, "devices": encoder.devices}.get(name, encoder.preferences)
+            encode = {
+                "notifications": encoder.event,
+                "devices": encoder.devices,
+                "preferences": encoder.preferences,
+                "profiles": encoder.profile,
+            }[name]
             refused, count = _many(settings, topic, encode, files[name] or "-", wait_seconds)
     except KafkaError as error:
         fail(f"Kafka at {settings.bootstrap} has not confirmed everything: {error or type(error).__name__}")

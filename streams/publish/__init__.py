@@ -1,1 +1,1 @@
-"""Events from options, files and pipes onto the topics `notifications`, `devices` and `preferences`."""
+"""Events from options, files and pipes onto the topics `notifications`, `devices`, `preferences` and `profiles`."""

@@ -118,6 +118,20 @@ class PreferencesLine(BaseModel):
     erase: bool = False
 
 
+class ProfileLine(BaseModel):
+    """What the texts for one user are filled with; the fields of schemas/avsc/profile.avsc."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user_id: str
+    name: str | None = None
+    locale: str | None = None
+    time_zone: Annotated[str, AfterValidator(known_zone)] | None = None
+    fields: dict[str, str] = Field(default_factory=dict)
+    updated_at: Instant | None = None
+    erase: bool = False
+
+
 def read_line(model: type[Line], values: dict[str, Any]) -> Line:
     """The line of these values. Raises ValueError with a sentence."""
     try:

@@ -11,8 +11,8 @@ from typing import Any
 from schemas.codec import Codec
 from schemas.keys import check_notification_id, check_user_id, slot_key
 from schemas.poison import PoisonError
-from streams.publish.lines import EventLine, PreferencesLine, UserDevicesLine, read_line
-from streams.stages.directory_rows import check_preferences
+from streams.publish.lines import EventLine, PreferencesLine, ProfileLine, UserDevicesLine, read_line
+from streams.stages.directory_rows import check_preferences, check_profile
 from streams.topics import RECORD_BYTES_MAX
 
 RECORD_OVERHEAD_BYTES = 128  # What Kafka adds to a key and a value, generously.
@@ -85,6 +85,23 @@ class Encoder:
         except PoisonError as error:
             raise ValueError(error.reason) from None
         return message
+
+    def profile(self, values: dict[str, Any]) -> Message:
+        """A message for `profiles`; a line with `erase` removes it. Raises ValueError with a sentence."""
+        line = read_line(ProfileLine, values)
+        record = line.model_dump(exclude={"erase"})
+        if line.updated_at is None:
+            record["updated_at"] = self._now_ms()
+        try:
+            check_user_id(line.user_id.encode())
+            check_profile(record)
+        except PoisonError as error:
+            raise ValueError(error.reason) from None
+        return (
+            Message(line.user_id.encode(), None)
+            if line.erase
+            else self._message(line.user_id.encode(), "Profile", record)
+        )
 
     def _message(self, key: bytes, name: str, record: dict[str, Any]) -> Message:
         value = self._codec.encode(name, record, self._topic)

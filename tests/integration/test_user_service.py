@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from connectors.simulators.tls import make_authority
 from streams.policies.breaking import BreakerRule
 from streams.policies.profiles import NotFound, Profile, Unavailable, Unusable
 from streams.profiles.user_service import UserService, UserServiceConfig
@@ -232,3 +234,28 @@ def test_who_gives_up_takes_nobody_along() -> None:
         assert stand_in.asked == {"ada": 1}
 
     play(scenario)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_its_certificate_is_checked(tmp_path: Path, trusted: bool) -> None:
+    """Against the CA of the settings; without it, no request is written, and the reason says why."""
+    authority = make_authority(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority.cert_file, authority.key_file)
+
+    async def run() -> None:
+        stand_in = UserServiceStandIn({"ada": {"name": "Ada"}}, tls=context)
+        await stand_in.start()
+        ca_file = authority.ca_file if trusted else None
+        service = UserService(UserServiceConfig(stand_in.url, ca_file=ca_file), chance=lambda: 0.0)
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                found = await service.fetch("ada")
+        finally:
+            await service.close()
+            await stand_in.stop()
+        assert isinstance(found, Profile) == trusted
+        assert trusted or (isinstance(found, Unavailable) and "CERTIFICATE_VERIFY_FAILED" in found.reason)
+        assert bool(stand_in.asked) == trusted
+
+    asyncio.run(run())

@@ -139,6 +139,52 @@ def test_preferences_that_cannot_be_are_refused(line: str, reason: str) -> None:
     assert reason in refused.reason
 
 
+def test_profiles_are_written_as_people_say_them() -> None:
+    """What is not given is not known, but for when it was said; `erase` removes all."""
+    encoder = Encoder(Codec(), "profiles", lambda: NOW_MS)
+    written, bare, erased = json_lines(
+        [
+            '{"user_id":"u","name":"Ada","locale":"de-AT","time_zone":"Europe/Vienna","fields":{"city":"Wien"},'
+            '"updated_at":"2027-01-15T09:00:00+01:00"}',
+            '{"user_id":"u"}',
+            '{"user_id":"u","erase":true}',
+        ],
+        encoder.profile,
+    )
+    assert isinstance(written, Message) and written.key == b"u"
+    assert Codec().decode(written.value, {"Profile"}).record == {
+        "user_id": "u",
+        "name": "Ada",
+        "locale": "de-AT",
+        "time_zone": "Europe/Vienna",
+        "fields": {"city": "Wien"},
+        "updated_at": 1_800_000_000_000,
+    }
+    assert isinstance(bare, Message)
+    nothing = {"name": None, "locale": None, "time_zone": None, "fields": {}}
+    assert Codec().decode(bare.value, {"Profile"}).record == {"user_id": "u", **nothing, "updated_at": NOW_MS}
+    assert erased == Message(b"u", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"name":"Ada"}', "user_id: must be given"),
+        ('{"user_id":"","name":"Ada"}', "user_id has 0 bytes"),
+        ('{"user_id":"u","time_zone":"Mars"}', "time_zone: there is no time zone 'Mars'"),
+        ('{"user_id":"u","locale":"?"}', "locale: '?' is no language tag"),
+        ('{"user_id":"u","fields":{"age":7}}', "fields.age: must be a text, is 7"),
+        ('{"user_id":"u","fields":{"x":"' + "y" * 17_000 + '"}}', "at most 16,384"),
+        ('{"user_id":"u","city":"Wien"}', "city: no such field"),
+    ],
+)
+def test_profiles_that_cannot_be_are_refused(line: str, reason: str) -> None:
+    """As preferences are."""
+    (refused,) = json_lines([line], Encoder(Codec(), "profiles", lambda: NOW_MS).profile)
+    assert isinstance(refused, Refused)
+    assert reason in refused.reason
+
+
 def test_devices_replace_all_of_a_user_and_null_removes_them() -> None:
     """A list becomes a Devices record under the user's key, null a tombstone."""
     encoder = Encoder(Codec(), "devices", lambda: NOW_MS)
