@@ -15,10 +15,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from streams.policies.preferences import Preferences
+from streams.policies.preferences import NO_PREFERENCES, Preferences
 
 # A push carries 4 KiB, so what is longer than this was never meant for texts; it bounds what caches hold.
 PROFILE_BYTES_MAX = 16_384
@@ -118,10 +119,18 @@ def decide(
 
 def with_profile(preferences: Preferences, profile: Profile) -> Preferences:
     """The preferences of a user, with the zone and the locale of the profile where they name none themselves."""
+    if preferences is NO_PREFERENCES:
+        return _without_preferences(profile.zone, profile.locale)
     zone, locale = preferences.zone or profile.zone, preferences.locale or profile.locale
     if zone is preferences.zone and locale is preferences.locale:
         return preferences
     return preferences._replace(zone=zone, locale=locale)
+
+
+@lru_cache(maxsize=1_024)
+def _without_preferences(zone: tzinfo | None, locale: str | None) -> Preferences:
+    """Most users have no preferences, and those of one country share these."""
+    return NO_PREFERENCES if zone is None and locale is None else Preferences(zone=zone, locale=locale)
 
 
 def template_values(notification: Mapping[str, Any], profile: Profile) -> dict[str, object]:
@@ -139,7 +148,7 @@ def profile_of(
     for field, value in zip(STANDARD_FIELDS, (name, locale, time_zone), strict=True):
         if value is not None:
             values[field] = value
-    return Profile(MappingProxyType(values), locale, zone)
+    return Profile(values, locale, zone)
 
 
 def new_profile(

@@ -52,15 +52,15 @@ class Lookups:
         """How many entries are put aside, those whose fetch has ended included."""
         return len(self._tasks) + len(self.finished)
 
-    def find(self, entry: Entry) -> Lookup | None:
-        """Return what is known of the profile of its user; None: it is put aside, and comes back by `take`."""
-        if entry.profile is not None:
-            return entry.profile
-        if self._source is None:
-            return NO_RECORD
-        found = self._source.known(_user_id(entry))
-        if found is not None and (entry.local is None or not isinstance(found, Unavailable)):
-            return found
+    def known(self, entry: Entry) -> Lookup | None:
+        """Return what is known of the profile of its user, without a record on the topic; None: ask."""
+        if entry.profile is not None or self._source is None:
+            return entry.profile or NO_RECORD
+        return self._source.known(_user_id(entry))
+
+    def ask(self, entry: Entry) -> Unavailable | None:
+        """Put an entry aside until the user service was asked; it comes back by `take`. Returned: too many are."""
+        assert self._source is not None, "then it is known that there is none"
         if self.waiting >= WAITING_MAX:
             return Unavailable(f"{self.waiting} others wait for the user service already")
         self._tasks.add(asyncio.create_task(self._fetch(self._source, entry)))
@@ -122,9 +122,12 @@ def find_profile(
         return read_profile(row)
     if not lookups.has_source and policy.need == "optional":
         return NO_PROFILE
+    found = lookups.known(entry)
+    if isinstance(found, Profile):
+        return found
     if _is_opted_out(entry, targets, preferences, work.now):
         return NO_PROFILE  # nobody is asked about users who are not told anything
-    found = lookups.find(entry)
+    found = found or lookups.ask(entry)
     if found is None:
         return None
     delivery = entry.delivery
@@ -137,7 +140,9 @@ def find_zone(lookups: Lookups, entry: Entry, row: bytes | None) -> Profile | No
         return NO_PROFILE
     if row is not None:
         return read_profile(row)
-    found = lookups.find(entry)
+    found = lookups.known(entry)
+    if found is None or (isinstance(found, Unavailable) and entry.profile is None):
+        found = lookups.ask(entry)
     return found if found is None or isinstance(found, Profile) else NO_PROFILE
 
 
