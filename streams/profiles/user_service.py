@@ -21,7 +21,7 @@ from typing import Final
 
 import httpx
 
-from connectors.http2.outcomes import retry_after_seconds
+from connectors.http.outcomes import retry_after_seconds
 from streams.policies.breaking import Breaker, BreakerRule, after
 from streams.policies.profiles import Lookup, NotFound, Profile, Unavailable, Unusable
 from streams.policies.user_service import BODY_BYTES_MAX, Answer, NoAnswer, lookup_of, retry_in_ms

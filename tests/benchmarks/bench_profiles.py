@@ -96,7 +96,7 @@ async def measure(users: int, chunk: int, rounds: int, directory: Path) -> dict[
     fill(world, names)
     world.start()
     await world.crash()  # only its tables and settings are used
-    work = DeliverStep(world.lane, NOW)
+    work = DeliverStep(world.lane, NOW, 0.0)
     without = Lookups(None, lambda: NOW, lambda: None)
     remembered = Lookups(Remembering(names), lambda: NOW, lambda: None)
     step = max(1, users // chunk)

@@ -161,7 +161,7 @@ def test_profiles_are_written_as_people_say_them() -> None:
         "updated_at": 1_800_000_000_000,
     }
     assert isinstance(bare, Message)
-    nothing = {"name": None, "locale": None, "time_zone": None, "fields": {}}
+    nothing: dict[str, object] = {"name": None, "locale": None, "time_zone": None, "fields": {}}
     assert Codec().decode(bare.value, {"Profile"}).record == {"user_id": "u", **nothing, "updated_at": NOW_MS}
     assert erased == Message(b"u", None)
 
