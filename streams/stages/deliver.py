@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from schemas.codec import Codec
 from schemas.poison import PoisonError
@@ -78,6 +78,7 @@ class DeliverLane(Lane):
             topics.preferences: ("Preferences", preferences_key),
             topics.profiles: ("Profile", profile_key),
         }
+        self._settled: Counter[Service] = Counter()
         self._offsets_at: float | None = None
         self.sweeper = Sweeper(tables.deliveries, self.partition)
 
@@ -228,10 +229,12 @@ class DeliverLane(Lane):
 
     # --- claims and outcomes
 
-    async def _open(self, work: DeliverStep, settled: Mapping[Service, int], attempts: list[Attempt]) -> None:
+    async def _open(self, work: DeliverStep, settled: Counter[Service], attempts: list[Attempt]) -> None:
         """Claim for as many as their services and this lane have room for."""
         settings = self.settings
-        gate = Gate(settings.services, self._requests, settings.in_flight_max, settled, work.now)
+        # One step may come right after another, and find little: the larger of the last two tells how fast it goes.
+        gate = Gate(settings.services, self._requests, settings.in_flight_max, settled | self._settled, work.now)
+        self._settled = settled
         entries = self._parked.next(gate)
         if not self._parked.holds_up(work.now) and not self.letters.is_paused:
             room = min(OPENED_MAX, gate.places() + LOOKED_AT_MAX)
@@ -244,7 +247,7 @@ class DeliverLane(Lane):
             attempts += open_entries(work, entries[start : start + ENTRIES_AT_ONCE], opening)
         self._queue.put_back(opening.blocked)
 
-    async def _settle(self, work: DeliverStep) -> Mapping[Service, int]:
+    async def _settle(self, work: DeliverStep) -> Counter[Service]:
         """Note the outcomes that there are at the instant of the step, none that comes after it; return how many of
         each service."""
         finished = self._requests.finished

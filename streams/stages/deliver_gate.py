@@ -31,9 +31,9 @@ class Passage(NamedTuple):
 class Gate:
     """Places at the services, as one lane may take them in one step.
 
-    So many are claimed as have room in the lane, and ahead for twice as many as ended since the last step: so many will
-    end while these claims are made durable, and as many while the next ones are, and no place stays empty meanwhile.
-    Where nothing ends, nothing is claimed ahead.
+    So many are claimed as have room in the lane, and ahead for twice as many as end from one step to the next: so many
+    will end while these claims are made durable, and as many while the next ones are, and no place stays empty
+    meanwhile. Where nothing ends, nothing is claimed ahead. `settled`: how many ended.
     """
 
     def __init__(
