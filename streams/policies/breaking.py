@@ -125,10 +125,13 @@ class Said(NamedTuple):
     everyone: bool = False
 
 
+_ALIVE = Said("ALIVE")  # what nearly every outcome says
+
+
 def said(outcome: Outcome) -> Said | None:
     """Return what an outcome says about its provider, None: nothing."""
     if isinstance(outcome, Accepted):
-        return Said("ALIVE")
+        return _ALIVE
     wait_ms = int((outcome.retry_after_seconds or 0.0) * 1000)
     if isinstance(outcome, Unknown):
         return Said("FAILING", wait_ms)

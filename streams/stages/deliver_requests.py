@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from connectors.outcome import Connector, Device, NotSent, Outcome, ProviderName, Push, Unknown
 from streams.policies.breaking import LEFT_ALONE
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_services import Service
+
+_new: Final = tuple.__new__  # Finished(...) costs 0.2 µs more.
 
 
 class Attempt(NamedTuple):
@@ -71,9 +73,10 @@ class Requests:
     def start(self, attempt: Attempt) -> None:
         """Let a request leave, whose claim is durable."""
         if self._asked[attempt.service] < self._in_flight_max or self._draining:
+            now = self._now_ms()
             self._asked[attempt.service] += 1
-            attempt.service.asked(self._now_ms())
-            self._tasks[asyncio.create_task(self._ask(attempt))] = attempt.service
+            attempt.service.asked(now)
+            self._tasks[asyncio.create_task(self._ask(attempt, now))] = attempt.service
         else:
             self._waiting.setdefault(attempt.service, deque()).append(attempt)
 
@@ -98,7 +101,7 @@ class Requests:
             task.cancel()
         self._tasks.clear()
 
-    async def _ask(self, attempt: Attempt) -> None:
+    async def _ask(self, attempt: Attempt, now: int) -> None:
         """Ask for this one, and then for those that wait: a task for each would cost as much as its request.
 
         It is ended from outside by `cancel` alone, which has given back its place.
@@ -106,9 +109,9 @@ class Requests:
         service = attempt.service
         while True:
             started_at = time.monotonic()
-            outcome = await self._outcome(attempt)
+            outcome = await self._outcome(attempt, now)
             now = self._now_ms()
-            self.finished.append(Finished(attempt.entry, attempt.device, outcome, now, service))
+            self.finished.append(_new(Finished, (attempt.entry, attempt.device, outcome, now, service)))
             service.ended(outcome, now, (time.monotonic() - started_at) * 1000)
             waiting = self._waiting.get(service)
             if not waiting:
@@ -126,11 +129,11 @@ class Requests:
             self._waiting.pop(service, None)
         self._wake()  # or the lane is drained
 
-    async def _outcome(self, attempt: Attempt) -> Outcome:
+    async def _outcome(self, attempt: Attempt, now: int) -> Outcome:
         connector = self._connectors.get(attempt.device.provider)
         if connector is None:
             return NotSent("provider_not_configured", retry=False, provider_wide=True)
-        if attempt.service.breaker.is_open(self._now_ms()):
+        if attempt.service.breaker.is_open(now):
             return NotSent(LEFT_ALONE, retry=True)
         start_by = attempt.start_by
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connectors.outcome import Device
 from schemas.notification import StatusWriters, write_verdict
@@ -32,6 +32,7 @@ from streams.stages.delivery_rows import (
 if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
 
+_new: Final = tuple.__new__  # DeliveryState(...) costs 0.2 µs more.
 REMEMBERED_MS = 24 * 3600 * 1000  # longer than any delivery lasts; after it, a replay of the same id is a new one
 
 
@@ -83,15 +84,15 @@ class DeliverStep:
         """Claim the attempt for these devices: only when this is durable may a request leave."""
         claims = entry.state.claims
         for device in devices:
-            claim = Claim(device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, "")
+            claim = _new(Claim, (device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, ""))
             claims = _with_claim(claims, claim)
-        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims, entry.state.admitted_at))
+        self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
         self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
 
     def note(self, entry: Entry, claim: Claim) -> None:
         """Note the outcome for one device."""
         claims = _with_claim(entry.state.claims, claim)
-        self._put(entry, DeliveryState(entry.attempt, False, self.now, claims, entry.state.admitted_at))
+        self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
         self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}", claim.provider, claim.device_id)
 
     def remove_device(self, user: bytes, device: Device, gone_at: int) -> None:
@@ -127,7 +128,7 @@ class DeliverStep:
     def concluded(self, entry: Entry) -> None:
         """Note that nothing more is to be done for this attempt."""
         state = entry.state
-        self._put(entry, DeliveryState(entry.attempt, True, self.now, state.claims, state.admitted_at))
+        self._put(entry, _new(DeliveryState, (entry.attempt, True, self.now, state.claims, state.admitted_at)))
 
     def defer(self, entry: Entry, due_at: int, topic: str) -> None:
         """Let it wait until it is due: by `scheduled`, or by `verdicts`, where suppress frees its slot before."""
