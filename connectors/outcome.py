@@ -57,7 +57,8 @@ class Push:
 
     `collapse_id` is derived from the slot, at most 32 URL-safe characters (the strictest limit is that of RFC 8030
     section 5.4), so that a device that was off shows one. `push_id` is a UUID in canonical form, the same over all
-    attempts. `ttl_seconds` is at most the window.
+    attempts. `ttl_seconds` is at most the window. `image`: an https URL of what is shown beside the text. `link`: a URL
+    of the web or of the app that a tap opens.
     """
 
     push_id: str
@@ -70,6 +71,8 @@ class Push:
     ttl_seconds: int
     collapse_id: str
     urgent: bool = True
+    image: str | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,6 +291,28 @@ class Profile(TypedDict):
     updated_at: NotRequired[int | None]
 
 
+class TemplateVariant(TypedDict):
+    """What readers of one locale get on one provider."""
+
+    locale: NotRequired[str | None]
+    provider: NotRequired[str | None]
+    title: NotRequired[str | None]
+    body: NotRequired[str | None]
+    image: NotRequired[str | None]
+    link: NotRequired[str | None]
+    data: NotRequired[dict[str, str]]
+
+
+class Template(TypedDict):
+    """What the notifications of one type say, on `templates`."""
+
+    type: str
+    version: str
+    variants: list[TemplateVariant]
+    published_at: int
+    published_by: NotRequired[str | None]
+
+
 class Slot(TypedDict):
     """State of suppress: who holds the window of one (user, type)."""
 

@@ -88,6 +88,8 @@ def _allowed(field: FieldInfo) -> str:
         for key, words in _LIMITS.items()
         if getattr(constraint, key, None) is not None
     ]
+    if "path_type='dir'" in annotation:
+        return "a folder that exists"
     if "FilePath" in annotation or "path_type='file'" in annotation or "PathType" in annotation:
         return "a file that exists"
     return ", ".join(limits)

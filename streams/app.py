@@ -35,6 +35,7 @@ from streams.stages.schedule_metrics import Lateness, ScheduleCollector
 from streams.stages.schedule_table import ScheduleTable
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
+from streams.templates.library import TemplateLibrary
 from streams.time_zones import zone_named
 from streams.topics import TopicNames
 from streams.types_file import USERS_ZONE, NotificationTypes, TypePolicy
@@ -52,6 +53,7 @@ class AppParts:
     connectors: Mapping[ProviderName, Connector] = field(default_factory=dict)
     codec: Codec = field(default_factory=Codec)
     profiles: ProfileSource | None = None
+    templates: TemplateLibrary | None = None  # without one, only the types file says anything
     stages: frozenset[str] = frozenset(("suppress", "schedule", "deliver"))
     wall_ms: Callable[[], int] = wall_ms
     chance: Callable[[], float] = random.random
@@ -163,6 +165,7 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         services=Services(service_rules(parts.settings), share),
         caps=caps_of(parts.types),
         skew_ms=int(parts.settings.clock_skew_seconds_max * 1000),
+        choose=(parts.templates or TemplateLibrary(parts.types, parts.settings.locale)).choose,
         profiles=parts.profiles,
     )
 
@@ -171,7 +174,8 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     def new_lane(context: LaneContext) -> DeliverLane:
         return DeliverLane(context, tables, topics, settings, parts.codec)
 
-    sources = (topics.outbox, topics.outbox_bulk, topics.devices, topics.preferences, topics.profiles)
+    directory = (topics.devices, topics.preferences, topics.profiles)
+    sources = (topics.outbox, topics.outbox_bulk, *directory, topics.templates)
     return Stage(
         "deliver",
         sources,
@@ -226,8 +230,6 @@ def _deliver_policy(policy: TypePolicy, time_zone: str) -> DeliverPolicy:
             backoff_ms_max=int(policy.backoff_seconds_max * 1000),
         ),
         ttl_seconds=policy.ttl_seconds,
-        title=policy.title,
-        body=policy.body,
         urgent=policy.urgent,
         newest_device=policy.devices == "newest",
         resend_unknown=policy.on_unknown == "resend",

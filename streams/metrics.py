@@ -31,6 +31,8 @@ class Metric(StrEnum):
     AUDIT_PASSED_OVER_TOTAL = "ringonce_audit_passed_over_total"
     AUDIT_SAMPLE_RATIO = "ringonce_audit_sample_ratio"
     AUDIT_OVERDUE = "ringonce_audit_overdue"
+    TEMPLATES = "ringonce_templates"
+    TEMPLATES_REFUSED_TOTAL = "ringonce_templates_refused_total"
 
 
 class Metrics:

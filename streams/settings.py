@@ -8,9 +8,19 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.policies.rendering import known_locale
 from streams.profiles.address import check_url_template
 from streams.provider_settings import ApnsSettings, FcmSettings, WebhookSettings, WebPushSettings
 from streams.setting_error import ENV_PREFIX, MissingSettingError, SettingsError
@@ -157,6 +167,15 @@ class Settings(BaseSettings):
     )
 
     types_file: FilePath | None = Field(None, description="Notification types (TOML). Unset: the sample types.")
+    templates_dir: DirectoryPath | None = Field(
+        None, description="Folder of templates, `<type>.toml` each, read again when they change. Unset: none."
+    )
+    templates_wait_seconds: float = Field(
+        30.0, gt=0, le=600, description="How long a worker may take at its start to read the topic `templates`."
+    )
+    locale: Annotated[str, AfterValidator(known_locale)] = Field(
+        "en", description="The locale (BCP 47) of users who name none, where their notification's type names none."
+    )
     time_zone: Annotated[str, AfterValidator(known_zone)] = Field(
         "UTC", description="The zone (IANA) of users who name none, where their notification's type names none either."
     )

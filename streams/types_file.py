@@ -11,14 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from jinja2 import TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from schemas.keys import check_type
 from schemas.poison import PoisonError
 from streams.policies.quiet_hours import read_quiet_hours
+from streams.policies.rendering import TemplateError, compile_source, known_locale
 from streams.time_zones import known_zone
 from streams.violations import sentence
 
@@ -63,8 +62,19 @@ class TypePolicy(BaseModel):
         description="When a push may have been sent: `drop` counts it as sent; `resend` sends it again under the same "
         "collapse id, so that the device shows one.",
     )
-    title: str = Field("", description="Title (Jinja2), for events that bring none.")
-    body: str = Field("", description="Text (Jinja2), for events that bring none.")
+    title: str = Field("", description="Title (Jinja2), for events that bring none, where no template gives one.")
+    body: str = Field("", description="Text (Jinja2), for events that bring none, where no template gives one.")
+    locale: str | None = Field(
+        None, description="The locale (BCP 47) of users whose own is not known. Unset: `RINGONCE_LOCALE`."
+    )
+    prerender: bool = Field(
+        False,
+        description="Render title and body when `POST /notifications` or `ringonce publish` takes an event, in the "
+        "type's locale, and refuse one that lacks a value.",
+    )
+    background: bool = Field(
+        False, description="It shows nothing: no title, no body, only data for the app, unless an event brings a text."
+    )
     wait_seconds_max: int = Field(
         DAY_SECONDS,
         ge=0,
@@ -128,10 +138,15 @@ class TypePolicy(BaseModel):
     @classmethod
     def _template(cls, source: str) -> str:
         try:
-            _SYNTAX.parse(source)
-        except TemplateSyntaxError as error:
-            raise ValueError(f"is not a template: {error.message} (line {error.lineno})") from None
+            compile_source(source)
+        except TemplateError as error:
+            raise ValueError(f"is not a template: {error}") from None
         return source
+
+    @field_validator("locale")
+    @classmethod
+    def _locale(cls, tag: str | None) -> str | None:
+        return None if tag is None else known_locale(tag)
 
     @field_validator("time_zone", "quiet_hours_zone")
     @classmethod
@@ -175,9 +190,6 @@ class CapRule(BaseModel):
     window_seconds: int = Field(
         ge=1, le=7 * DAY_SECONDS, description="The sliding window: it runs from the send, like that of a type."
     )
-
-
-_SYNTAX = SandboxedEnvironment()
 
 
 class _Document(BaseModel):

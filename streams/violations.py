@@ -20,6 +20,7 @@ _SENTENCES = {
     "string_type": "must be a text",
     "literal_error": "must be {expected}",
     "path_not_file": "must be a file that exists",
+    "path_not_directory": "must be a folder that exists",
     "string_pattern_mismatch": "must match {pattern}",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",

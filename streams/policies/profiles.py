@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from streams.policies.preferences import NO_PREFERENCES, Preferences
 
@@ -131,13 +131,6 @@ def with_profile(preferences: Preferences, profile: Profile) -> Preferences:
 def _without_preferences(zone: tzinfo | None, locale: str | None) -> Preferences:
     """Most users have no preferences, and those of one country share these."""
     return NO_PREFERENCES if zone is None and locale is None else Preferences(zone=zone, locale=locale)
-
-
-def template_values(notification: Mapping[str, Any], profile: Profile) -> dict[str, object]:
-    """What templates may name: what the event says wins, then what it is, then the profile."""
-    data = notification["data"]
-    own = {"data": data, "user_id": notification["user_id"], "type": notification["type"]}
-    return {**profile.values, **own, **data} if profile.values else {**own, **data}
 
 
 def profile_of(

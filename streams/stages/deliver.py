@@ -1,7 +1,7 @@
 """deliver: asks a provider only after the claim is durable, and moves on only after the answer is.
 
-Reads `outbox`, `devices`, `preferences` and `profiles`; keeps `deliveries` and `directory`; writes `verdicts`,
-`scheduled`, `statuses`, `dead-letters`. Two commits for each notification:
+Reads `outbox`, `devices`, `preferences`, `profiles` and, only to check it, `templates`; keeps `deliveries` and
+`directory`; writes `verdicts`, `scheduled`, `statuses`, `dead-letters`. Two commits for each notification:
 
 1. the claims (SENDING), without the offset. A crash before it: nothing was sent, the record is read again.
 2. the outcomes, and the offset up to the first record whose outcome is not durable. A crash before it: the next owner
@@ -35,6 +35,7 @@ from streams.stages.deliver_types import DeliverSettings, DeliverTables
 from streams.stages.delivery_rows import devices_key
 from streams.stages.directory_rows import RowName, directory_row, preferences_key, profile_key
 from streams.stages.offsets import OffsetTracker
+from streams.templates.records import check_record
 from streams.topics import TopicNames
 
 WAITING_MAX = 4_000  # entries in memory that wait for their turn, in one lane
@@ -204,6 +205,8 @@ class DeliverLane(Lane):
                 offsets.opened(record.offset)
                 if is_delivery:
                     self._take_delivery(work, record, chunk.topic)
+                elif chunk.topic == self.topics.templates:
+                    self._take_template(work, record)
                 else:
                     self._take_directory(work, record, chunk.topic)
                 if count % ENTRIES_AT_ONCE == 0:
@@ -219,6 +222,14 @@ class DeliverLane(Lane):
         except PoisonError as error:
             work.poison(error, record, topic)
         self._offsets[topic].done(record.offset)
+
+    def _take_template(self, work: DeliverStep, record: Record) -> None:
+        """Each worker reads all of them for itself (`TemplateFollower`); what is wrong with one is said here, once."""
+        try:
+            check_record(record.key, record.value, self.codec)
+        except PoisonError as error:
+            work.poison(error, record, self.topics.templates)
+        self._offsets[self.topics.templates].done(record.offset)
 
     def _take_delivery(self, work: DeliverStep, record: Record, topic: str) -> None:
         try:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from connectors.outcome import Device, Push
+from connectors.outcome import Device, ProviderName, Push
 from schemas.poison import PoisonError
 from streams.policies.delivering import NoDevice, NothingToDo, plan
 from streams.policies.identity import collapse_id, push_id
 from streams.policies.local_time import iso_at
 from streams.policies.preferences import Hold, Preferences, TooLong, due_at, hold, opt_out, zone_of
-from streams.policies.profiles import NO_PROFILE, Delay, Lacking, Profile, template_values, with_profile
-from streams.policies.rendering import RenderFailed, Text, render
-from streams.policies.template_names import missing_names
+from streams.policies.profiles import NO_PROFILE, Delay, Lacking, Profile, with_profile
+from streams.policies.rendering import Chosen, RenderFailed, Text, Values, missing_names, render
 from streams.stages.deliver_cap import has_room
 from streams.stages.deliver_end import (
     conclude_claims,
@@ -31,9 +30,16 @@ from streams.stages.deliver_profiles import Lookups, find_profile, find_zone
 from streams.stages.deliver_requests import Attempt
 from streams.stages.deliver_services import Service
 from streams.stages.deliver_step import DeliverStep
-from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy
+from streams.stages.deliver_types import REMOVED_TYPE
 from streams.stages.delivery_rows import devices_key, first_state, read_devices
 from streams.stages.directory_rows import preferences_key, profile_key, read_preferences
+
+
+class Rendered(NamedTuple):
+    """The text for each provider, and the template that it is of."""
+
+    texts: Mapping[ProviderName, Text]
+    template: str
 
 
 class Opening(NamedTuple):
@@ -164,10 +170,10 @@ def _open(
         until, reason = opening.gate.later(claimed, passage.wait)
         leave_alone(work, entry, [device.device_id for device in claimed], until, reason)
         return []
-    text = _render(entry, profile)
-    if isinstance(text, PoisonError):
-        end_early(work, entry, "DEAD", f"{text.code}: {text.reason}")
-        work.dead(entry, text)
+    rendered = _render(work, entry, claimed, preferences, profile)
+    if isinstance(rendered, PoisonError):
+        end_early(work, entry, "DEAD", f"{rendered.code}: {rendered.reason}")
+        work.dead(entry, rendered)
         return []
     if settings.caps and not has_room(work, entry):
         return []
@@ -176,11 +182,11 @@ def _open(
         entry.retry += [device.device_id for device in passage.shut]
         entry.excused += len(passage.shut)
         entry.retry_after_ms = max(entry.retry_after_ms or 0, passage.until - work.now)
-    work.claim(entry, [device for device, _ in passage.go])
+    work.claim(entry, [device for device, _ in passage.go], f"claimed; {rendered.template}")
     entry.under_way = len(passage.go)
     start_by = work.monotonic + min(settings.claim_seconds, (send_by - work.now) / 1000)
     return [
-        Attempt(entry, device, _push(entry, device, text, work.now), start_by, service)
+        Attempt(entry, device, _push(entry, device, rendered.texts[device.provider], work.now), start_by, service)
         for device, service in passage.go
     ]
 
@@ -206,24 +212,37 @@ def _wanted(work: DeliverStep, entry: Entry, devices: list[Device], preferences:
     return devices
 
 
-def _render(entry: Entry, profile: Profile | Lacking) -> Text | PoisonError:
-    notification, policy = entry.delivery["notification"], entry.policy
-    if policy is REMOVED_TYPE:
-        return PoisonError("UNKNOWN_TYPE", f"no type {notification['type']!r} in the types file any more")
-    if isinstance(profile, Lacking):
-        return _lacking(notification, policy, profile)
-    values = template_values(notification, profile)
-    text = render(notification["title"], notification["body"], policy.title, policy.body, values)
-    return PoisonError("RENDER_FAILED", text.reason) if isinstance(text, RenderFailed) else text
+def _render(
+    work: DeliverStep, entry: Entry, devices: list[Device], preferences: Preferences, profile: Profile | Lacking
+) -> Rendered | PoisonError:
+    """Render it for the providers of these devices, each distinct variant once.
 
-
-def _lacking(notification: dict[str, Any], policy: DeliverPolicy, lacking: Lacking) -> PoisonError:
-    """Say why there is no profile, and what the texts want of it."""
-    texts = ((notification["title"], policy.title), (notification["body"], policy.body))
-    sources = [source for given, source in texts if given is None]
-    missing = missing_names(sources, template_values(notification, NO_PROFILE))
-    named = f"; its texts name {', '.join(missing)}" if missing else ""
-    return PoisonError("RENDER_FAILED", f"profile: {lacking.reason}{named}")
+    Where it fails for one provider it is sent to none: mended and replayed, it reaches all of them.
+    """
+    notification, kind = entry.delivery["notification"], entry.delivery["notification"]["type"]
+    if entry.policy is REMOVED_TYPE:
+        return PoisonError("UNKNOWN_TYPE", f"no type {kind!r} in the types file any more")
+    locale, zone = preferences.locale, zone_of(preferences, entry.policy.hours)
+    known = NO_PROFILE if isinstance(profile, Lacking) else profile
+    values = Values(notification["user_id"], kind, notification["data"], locale, known.values, zone)
+    texts: dict[ProviderName, Text] = {}
+    done: list[tuple[Chosen, Text]] = []
+    for provider in dict.fromkeys(device.provider for device in devices):
+        chosen = work.settings.choose(kind, locale, provider.value)
+        if isinstance(chosen, RenderFailed):
+            return PoisonError("RENDER_FAILED", chosen.reason)
+        if isinstance(profile, Lacking):
+            names = missing_names(chosen, notification["title"], notification["body"], values)
+            named = f"; its texts name {', '.join(names)}" if names else ""
+            return PoisonError("RENDER_FAILED", f"profile: {profile.reason}{named}")
+        text: Text | RenderFailed | None = next((text for variant, text in done if variant is chosen), None)
+        if text is None:
+            text = render(chosen, notification["title"], notification["body"], values)
+        if isinstance(text, RenderFailed):
+            return PoisonError("RENDER_FAILED", text.reason)
+        texts[provider] = text
+        done.append((chosen, text))
+    return Rendered(texts, done[0][0].label)
 
 
 def _push(entry: Entry, device: Device, text: Text, now: int) -> Push:
@@ -238,8 +257,10 @@ def _push(entry: Entry, device: Device, text: Text, now: int) -> Push:
         device=device,
         title=text.title,
         body=text.body,
-        data=notification["data"],
+        data={**text.data, **notification["data"]} if text.data else notification["data"],
         ttl_seconds=ttl_seconds,
         collapse_id=collapse_id(entry.slot),
         urgent=policy.urgent,
+        image=text.image,
+        link=text.link,
     )

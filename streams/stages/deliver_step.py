@@ -80,14 +80,14 @@ class DeliverStep:
         """Set or remove what the directory has of a user."""
         self._directory[key] = row
 
-    def claim(self, entry: Entry, devices: Sequence[Device]) -> None:
+    def claim(self, entry: Entry, devices: Sequence[Device], reason: str) -> None:
         """Claim the attempt for these devices: only when this is durable may a request leave."""
         claims = entry.state.claims
         for device in devices:
             claim = _new(Claim, (device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, ""))
             claims = _with_claim(claims, claim)
         self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
-        self.status(entry, "SENDING", "claimed", until=entry.delivery["send_by"])
+        self.status(entry, "SENDING", reason, until=entry.delivery["send_by"])
 
     def note(self, entry: Entry, claim: Claim) -> None:
         """Note the outcome for one device."""

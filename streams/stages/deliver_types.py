@@ -12,6 +12,7 @@ from streams.lane.table import LaneTable
 from streams.policies.capping import Cap, CapRules
 from streams.policies.preferences import TypeHours
 from streams.policies.profiles import NEEDS_NONE, ProfilePolicy
+from streams.policies.rendering import Chosen, RenderFailed
 from streams.policies.retrying import RetryPolicy
 from streams.profiles.source import ProfileSource
 from streams.stages.deliver_services import Services
@@ -37,8 +38,6 @@ class DeliverPolicy(NamedTuple):
 
     retry: RetryPolicy
     ttl_seconds: int
-    title: str
-    body: str
     urgent: bool
     newest_device: bool
     resend_unknown: bool
@@ -50,7 +49,7 @@ class DeliverPolicy(NamedTuple):
 
 
 # What was admitted under a types file that still had its type is not sent, and ends like any other.
-REMOVED_TYPE = DeliverPolicy(RetryPolicy(1, 1, 1), 0, "", "", False, False, False, profile=NEEDS_NONE)
+REMOVED_TYPE = DeliverPolicy(RetryPolicy(1, 1, 1), 0, False, False, False, profile=NEEDS_NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class DeliverSettings:
     then is not started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out.
     `chance` draws from [0, 1). `services`: of the whole worker. `caps` hold for each user over all types. `skew_ms` is
     the most by which two workers' clocks differ. `profiles`: who is asked about users without a record on the topic of
-    profiles."""
+    profiles. `choose` gives what a type says to a reader of a locale, where it is known, on a provider."""
 
     partitions: int
     in_flight_max: int
@@ -68,6 +67,7 @@ class DeliverSettings:
     chance: Callable[[], float]
     connectors: Mapping[ProviderName, Connector]
     policy_of: Callable[[str], DeliverPolicy | None]
+    choose: Callable[[str, str | None, str], Chosen | RenderFailed]
     services: Services = field(default_factory=lambda: Services({}))
     caps: tuple[Cap, ...] = ()
     skew_ms: int = 0

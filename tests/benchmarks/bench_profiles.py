@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from streams.policies.preferences import NO_PREFERENCES
-from streams.policies.profiles import NEEDS_NONE, NO_PROFILE, Profile, ProfilePolicy, template_values, with_profile
-from streams.policies.rendering import Text, render
+from streams.policies.profiles import NEEDS_NONE, NO_PROFILE, Profile, ProfilePolicy, with_profile
+from streams.policies.rendering import Text, TypeTemplate, Values, Variant, VariantKey, compile_source, render
 from streams.profiles.cache import ProfileCache
 from streams.stages.deliver_entry import Entry, read_entry
 from streams.stages.deliver_profiles import Lookups, find_profile
@@ -29,6 +29,7 @@ from streams.stages.directory_rows import preferences_key, profile_key, read_pre
 from tests.simulation.deliver_world import CODEC, NOW, TOPICS, DeliverWorld, phone
 
 TITLE, BODY = "Order {{ order }} is ready", "Hi {{ name | default('there') }}, your order {{ order }} is ready!"
+TEMPLATE = TypeTemplate("t", "1", "test", {VariantKey(): Variant(compile_source(TITLE), compile_source(BODY))})
 CACHE_BYTES = 256 * 1024 * 1024
 NEED = ProfilePolicy()
 
@@ -83,7 +84,8 @@ def opened(work: DeliverStep, lookups: Lookups, entries: Sequence[Entry], need: 
             assert isinstance(found, Profile), "none of them waits"
             profile, preferences = found, with_profile(preferences, found)
         notification = entry.delivery["notification"]
-        text = render(None, None, TITLE, BODY, template_values(notification, profile))
+        values = Values(notification["user_id"], "t", notification["data"], preferences.locale, profile.values)
+        text = render(TEMPLATE.choose(preferences.locale, "apns"), None, None, values)
         assert isinstance(text, Text), "it can be rendered"
         texts.append(text)
     return texts

@@ -18,7 +18,8 @@ from connectors.outcome import Device, ProviderName, Push
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from streams.policies.identity import collapse_id, push_id
-from streams.policies.rendering import Text, render
+from streams.policies.rendering import RenderFailed, Text, Values, render
+from streams.templates.library import TemplateLibrary
 from streams.types_file import NotificationTypes
 from tests.benchmarks.workload import Event, Workload
 
@@ -129,8 +130,9 @@ def push_of(target: Target, types: NotificationTypes) -> Push:
     """The push that deliver makes of a target."""
     policy = types.policy(TYPE)
     assert policy is not None, "one of the sample types"
-    values = {"data": target.data, "user_id": target.user, "type": TYPE, **target.data}
-    text = render(None, None, policy.title, policy.body, values)
+    chosen = TemplateLibrary(types).choose(TYPE, None, target.device.provider.value)
+    assert not isinstance(chosen, RenderFailed), "the types file says it"
+    text = render(chosen, None, None, Values(target.user, TYPE, target.data))
     assert isinstance(text, Text), "the sample's template fits"
     return Push(
         push_id=push_id(target.slot, target.notification_id, DEVICE_ID),

@@ -26,7 +26,8 @@ CODEC = Codec()
 # As schemas/README.md gives it: a file that refers to another comes after it.
 LOADING_ORDER = ["notification", "delivery", "cancel", "cap_state", "dead_letter", "deferral", "delivery_state",
                  "devices", "due", "local_deferral", "move", "preferences", "profile", "replay", "retry",
-                 "schedule_answer", "schedule_ledger", "seen_block", "slot", "status", "verdict"]  # fmt: skip
+                 "schedule_answer", "schedule_ledger", "seen_block", "slot", "status", "template",
+                 "verdict"]  # fmt: skip
 
 
 def apache(name: str) -> avro.schema.Schema:

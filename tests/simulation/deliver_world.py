@@ -18,6 +18,7 @@ from streams.lane.letters import NO_LETTER_RULE
 from streams.lane.table import LaneTable
 from streams.lane.transaction import PartitionTransaction, Step, StepFailedError
 from streams.policies.capping import Cap
+from streams.policies.rendering import Chosen, TypeTemplate, Variant, VariantKey, compile_source
 from streams.policies.retrying import RetryPolicy
 from streams.profiles.source import ProfileSource
 from streams.stages.deliver import DeliverLane
@@ -107,6 +108,7 @@ class DeliverWorld:
         self.in_flight_max = 100
         self.letters = NO_LETTER_RULE
         self.caps: tuple[Cap, ...] = ()
+        self.titles: dict[str, str] = {}
         app = unstarted_app(directory, 1)
         self.tables: Mapping[str, LaneTable] = {
             name: new_table(app, LaneTable, name) for name in ("deliveries", "directory")
@@ -120,19 +122,23 @@ class DeliverWorld:
         usual = DeliverPolicy(
             retry=RetryPolicy(attempts=2, backoff_ms_first=1_000, backoff_ms_max=60_000),
             ttl_seconds=3_600,
-            title="{{ type }}",
-            body="",
             urgent=True,
             newest_device=False,
             resend_unknown=False,
         )
         return self.policies.get(type, usual)
 
+    def choose(self, type: str, locale: str | None, provider: str) -> Chosen:
+        """What a type says: the title that the test set, or its name."""
+        title = compile_source(self.titles.get(type, "{{ type }}"))
+        return TypeTemplate(type, "1", "test", {VariantKey(): Variant(title=title)}).choose(locale, provider)
+
     def start(self) -> None:
         """A new owner: recover, and read from the committed offsets on."""
         for table in self.tables.values():
             recover(table, self.log, 0)
-        sources = (TOPICS.outbox, TOPICS.outbox_bulk, TOPICS.devices, TOPICS.preferences, TOPICS.profiles)
+        directory = (TOPICS.devices, TOPICS.preferences, TOPICS.profiles)
+        sources = (TOPICS.outbox, TOPICS.outbox_bulk, *directory, TOPICS.templates)
         positions = {topic: self.log.committed.get((topic, 0), 0) for topic in sources}
         context = LaneContext(
             stage="deliver",
@@ -158,6 +164,7 @@ class DeliverWorld:
             services=self.services,
             caps=self.caps,
             skew_ms=SKEW_MS,
+            choose=self.choose,
         )
         tables = DeliverTables(self.tables["deliveries"], self.tables["directory"])
         self.lane = DeliverLane(context, tables, TOPICS, settings, CODEC)

@@ -12,9 +12,13 @@ import pytest
 from connectors.outcome import Accepted, NotSent, Outcome, Push, Unknown
 from streams.lane.transaction import StepFailedError
 from streams.stages.delivery_rows import devices_key, read_devices
-from tests.simulation.deliver_world import GRACE_MS, NOW, SEND_WITHIN_MS, TOPICS, DeliverWorld, phone
+from tests.simulation.deliver_world import CODEC, GRACE_MS, NOW, SEND_WITHIN_MS, TOPICS, DeliverWorld, phone
 
 Scenario = Callable[[DeliverWorld], Awaitable[None]]
+MISSING = (
+    "t, template 1 of the test, any locale, any provider, title: "
+    "'missing' is missing: neither the event nor the profile has it"
+)
 
 
 @pytest.fixture
@@ -356,14 +360,53 @@ def test_a_template_that_fails_ends_as_a_dead_letter(play: Callable[[Scenario], 
     """The reason names what is missing."""
 
     async def scenario(world: DeliverWorld) -> None:
-        usual = world.policy("t")
-        assert usual is not None
-        world.policies["t"] = usual._replace(title="{{ missing }}")
+        world.titles["t"] = "{{ missing }}"
         world.delivery("a")
         await world.until_state("a", "DEAD")
         [letter] = world.read(TOPICS.dead_letters)
-        assert (letter["code"], letter["reason"]) == ("RENDER_FAILED", "title: 'missing' is undefined")
+        assert (letter["code"], letter["reason"]) == ("RENDER_FAILED", MISSING)
         assert world.verdicts() == [("a", "FREED", 0)]
+
+    play(scenario)
+
+
+def test_a_claim_names_the_template_that_it_was_rendered_by(play: Callable[[Scenario], None]) -> None:
+    """Whoever asks later why a user read this finds the version in the status."""
+
+    async def scenario(world: DeliverWorld) -> None:
+        world.delivery("a")
+        await world.until_state("a", "ACCEPTED")
+        [reason] = [each["reason"] for each in world.read(TOPICS.statuses) if each["state"] == "SENDING"]
+        assert reason == "claimed; template 1 of the test"
+
+    play(scenario)
+
+
+def test_a_template_that_cannot_be_used_is_a_dead_letter_and_the_others_are_not(
+    play: Callable[[Scenario], None],
+) -> None:
+    """Every mistake of it is in the reason; a good one, and a removal, pass without a word."""
+
+    async def scenario(world: DeliverWorld) -> None:
+        def template(type: str, **variant: str) -> bytes:
+            record = {"type": type, "version": "1", "variants": [variant], "published_at": NOW}
+            return CODEC.encode("Template", record)
+
+        world.append(TOPICS.templates, b"good", template("good", title="{{ name }}"))
+        world.append(TOPICS.templates, b"bad", template("bad", title="{{ name", body="{{ name | nope }}"))
+        world.append(TOPICS.templates, b"other", template("good", title="{{ name }}"))
+        world.append(TOPICS.templates, b"good", None)
+        await world.until_committed(TOPICS.templates)
+        letters = [(each["key"], each["code"], each["reason"]) for each in world.read(TOPICS.dead_letters)]
+        assert letters == [
+            (
+                b"bad",
+                "INVALID_FIELD",
+                "any locale, any provider, title: unexpected end of template, expected 'end of print statement'.; "
+                "any locale, any provider, body: there is no filter 'nope'",
+            ),
+            (b"other", "KEY_MISMATCH", "the key other is not the type 'good'"),
+        ]
 
     play(scenario)
 
@@ -374,14 +417,12 @@ def test_a_template_that_breaks_between_attempts_does_not_free_a_slot_that_was_u
     """The phone has its push already; the pad's attempt can't be rendered any more. The window must stand."""
 
     async def scenario(world: DeliverWorld) -> None:
-        usual = world.policy("t")
-        assert usual is not None
         world.devices("u", phone("u"), phone("u", device_id="pad", address="pad"))
         await world.until_committed(TOPICS.devices)
         world.connector.answers += [Accepted(200), NotSent("TooManyRequests", retry=True)]
         world.delivery("a")
         await world.until_state("a", "RETRYING")
-        world.policies["t"] = usual._replace(title="{{ missing }}")
+        world.titles["t"] = "{{ missing }}"
         world.delivery("a", attempt=2, devices=["pad"])
         await world.until(lambda: world.verdicts())
         assert world.verdicts() == [("a", "ACCEPTED", 0)]

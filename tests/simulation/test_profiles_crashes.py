@@ -90,7 +90,8 @@ def test_everybody_is_called_by_a_right_name_and_nothing_is_lost(
         retry = RetryPolicy(attempts=3, backoff_ms_first=1_000, backoff_ms_max=60_000)
         title = "Hi {{ name | default('there') }}"
         for kind, need in zip(TYPES, (ProfilePolicy(), ProfilePolicy("required", "dead")), strict=True):
-            world.policies[kind] = DeliverPolicy(retry, 3_600, title, "", True, False, False, profile=need)
+            world.policies[kind] = DeliverPolicy(retry, 3_600, True, False, False, profile=need)
+            world.titles[kind] = title
         life = ProfileLife(world, seed)
         world.profiles = FickleProfiles(life)
         world.start()

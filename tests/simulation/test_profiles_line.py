@@ -24,10 +24,10 @@ PASSED = ["SENDING", "ATTEMPTED", "ACCEPTED"]
 SECOND_MS = 1_000
 
 
-def policy(need: ProfilePolicy, title: str = "Hi {{ name | default('there') }}") -> DeliverPolicy:
-    """The rules of a type that greets."""
+def policy(need: ProfilePolicy) -> DeliverPolicy:
+    """The rules of a type."""
     retry = RetryPolicy(attempts=3, backoff_ms_first=1_000, backoff_ms_max=60_000)
-    return DeliverPolicy(retry, 3_600, title, "", True, False, False, profile=need)
+    return DeliverPolicy(retry, 3_600, True, False, False, profile=need)
 
 
 @pytest.fixture
@@ -45,9 +45,11 @@ def play(tmp_path: Path) -> Callable[[Scenario], None]:
             world.profiles = source
             world.policies = {
                 "t": policy(ProfilePolicy()),
-                "must": policy(ProfilePolicy("required", "dead"), "{{ name }} of {{ city }}"),
-                "plain": policy(ProfilePolicy("none"), "hello"),
+                "must": policy(ProfilePolicy("required", "dead")),
+                "plain": policy(ProfilePolicy("none")),
             }
+            world.titles = dict.fromkeys(("t", "other", "next"), "Hi {{ name | default('there') }}")
+            world.titles |= {"must": "{{ name }} of {{ city }}", "plain": "hello"}
             world.start()
             for user in ("u", "v"):
                 world.devices(user)

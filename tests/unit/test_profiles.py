@@ -25,11 +25,9 @@ from streams.policies.profiles import (
     Unusable,
     decide,
     read_document,
-    template_values,
     wait_until,
     with_profile,
 )
-from streams.policies.template_names import missing_names
 from streams.stages.directory_rows import check_profile, directory_row, read_profile
 from streams.time_zones import zone_named
 from streams.types_file import NotificationTypes
@@ -97,15 +95,6 @@ def test_a_wait_always_ends_later_than_now() -> None:
         assert ADMITTED + after_ms < decision.until <= ADMITTED + 30_000
 
 
-def test_the_event_wins_over_the_profile() -> None:
-    """And what an event is cannot be changed by a profile."""
-    notification = {"user_id": "u", "type": "t", "data": {"city": "Graz"}}
-    profile = Profile({"name": "Ada", "city": "Wien", "user_id": "x", "data": "x"})
-    values = template_values(notification, profile)
-    assert values == {"name": "Ada", "city": "Graz", "user_id": "u", "type": "t", "data": {"city": "Graz"}}
-    assert template_values(notification, NO_PROFILE).keys() == {"city", "user_id", "type", "data"}
-
-
 def test_the_preferences_win_over_the_profile() -> None:
     """Each field by itself; where the profile adds nothing, the preferences stay what they are."""
     profile = Profile({}, "de-AT", VIENNA)
@@ -114,12 +103,6 @@ def test_the_preferences_win_over_the_profile() -> None:
     assert with_profile(NO_PREFERENCES, ADA) is NO_PREFERENCES
     own = Preferences(zone=zone_named("Asia/Tokyo"), locale="ja")
     assert with_profile(own, profile) is own
-
-
-def test_missing_names_are_those_without_a_value() -> None:
-    """Of all templates, without what Jinja knows itself; one that is no template is left to the rendering."""
-    sources = ["{{ name }} {{ range(3) | list }}", "{% for each in names %}{{ each }}{% endfor %} {{ order }}", "{{"]
-    assert missing_names(sources, {"order": "1"}) == ["name", "names"]
 
 
 def test_a_row_is_read_as_it_was_written() -> None:
