@@ -58,7 +58,10 @@ def build_request(push: Push, now: float) -> ApnsRequest | NotSent:
 
 
 def payload(push: Push) -> bytes:
-    """The JSON that the device gets; `aps`, `notification_id` and `type` cannot be overridden by data."""
+    """The JSON that the device gets; what is ours in it, such as `aps`, cannot be overridden by data.
+
+    Apple: with `mutable-content` the app's notification service extension is called first, which fetches the image.
+    """
     aps: dict[str, object]
     if is_background(push):
         aps = {"content-available": 1}  # Apple: without alert, badge and sound
@@ -66,5 +69,16 @@ def payload(push: Push) -> bytes:
         aps = {"alert": {"title": push.title, "body": push.body}, "thread-id": push.type}
         if push.urgent:
             aps["sound"] = "default"
-    document = {**push.data, "aps": aps, "notification_id": push.notification_id, "type": push.type}
+        if push.image is not None:
+            aps["mutable-content"] = 1
+    document: dict[str, object] = {
+        **push.data,
+        "aps": aps,
+        "notification_id": push.notification_id,
+        "type": push.type,
+    }
+    if push.image is not None:
+        document["image"] = push.image
+    if push.link is not None:
+        document["link"] = push.link
     return _to_json(document).encode("utf-8", "replace")

@@ -44,7 +44,9 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
         "type": push.type,
         "push_id": push.push_id,
     }
-    shown = (push.title, push.body, push.collapse_id)
+    if push.link is not None:
+        data["link"] = push.link  # a tap opens the app on Android and iOS: there it is for the app to follow it
+    shown = (push.title, push.body, push.collapse_id, push.image or "")
     size = sum(len(text.encode("utf-8", "replace")) for pair in (*data.items(), shown) for text in pair)
     if size > PAYLOAD_BYTES_MAX:
         return NotSent("payload_too_large", retry=False)
@@ -70,18 +72,26 @@ def _message(push: Push, data: dict[str, str], now: float) -> dict[str, object]:
     apns_headers = {"apns-collapse-id": push.collapse_id, "apns-expiration": expiration}
     webpush_headers = {"TTL": str(ttl_seconds), "Topic": push.collapse_id}
     webpush_headers["Urgency"] = "high" if push.urgent else "normal"
+    webpush: dict[str, object] = {"headers": webpush_headers}
     message: dict[str, object] = {
         # `token` takes both today, and is deprecated: discovery document of the API, revision 20261023.
         "fid" if _INSTALLATION_ID.fullmatch(address) else "token": address,
         "data": data,
         "android": android,
-        "webpush": {"headers": webpush_headers},
+        "webpush": webpush,
     }
     if push.title or push.body:
-        message["notification"] = {"title": push.title, "body": push.body}
+        notification = {"title": push.title, "body": push.body}
         android["notification"] = {"tag": push.collapse_id}
         apns_headers["apns-priority"] = "10" if push.urgent else "5"
-        message["apns"] = {"headers": apns_headers}
+        apns: dict[str, object] = {"headers": apns_headers}
+        if push.image is not None:
+            notification["image"] = push.image  # on Android and in browsers
+            # Firebase, "Send an image": iOS calls the app's service extension, which asks Firebase's SDK for it.
+            apns |= {"payload": {"aps": {"mutable-content": 1}}, "fcm_options": {"image": push.image}}
+        if push.link is not None and push.link.lower().startswith("https://"):
+            webpush["fcm_options"] = {"link": push.link}  # WebpushFcmOptions: HTTPS is required
+        message |= {"notification": notification, "apns": apns}
     else:  # nothing to show: only data, which for APNs is a background push, and that has priority 5
         apns_headers |= {"apns-push-type": "background", "apns-priority": "5"}
         message["apns"] = {"headers": apns_headers, "payload": {"aps": {"content-available": 1}}}

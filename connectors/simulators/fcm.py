@@ -146,6 +146,9 @@ class FcmSimulator(ProviderSimulator):
         address = self._target(message)
         fields = {**message.get("data", {}), **android.get("data", {})}
         _check_data(fields)
+        link = message.get("webpush", {}).get("fcm_options", {}).get("link")
+        if link is not None and not link.lower().startswith("https://"):
+            raise invalid_argument("message.webpush.fcm_options.link", "Invalid link: must be a HTTPS URL")
         _check_size(message, fields)
         self._check_device(address)
         if validate_only:

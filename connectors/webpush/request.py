@@ -51,7 +51,14 @@ def build_request(push: Push, now: float) -> WebPushRequest | NotSent:
 
 
 def payload(push: Push) -> bytes:
-    """The JSON that the page's service worker gets: `tag` is for showNotification, so that one replaces another."""
+    """The JSON that the page's service worker gets: title, and the options of showNotification.
+
+    `tag`: one replaces another. `data` is all that a click is told, so that the link that it opens stands there.
+    """
     data = {**push.data, "notification_id": push.notification_id, "type": push.type, "push_id": push.push_id}
+    if push.link is not None:
+        data["link"] = push.link
     document = {"title": push.title, "body": push.body, "tag": push.collapse_id, "data": data}
+    if push.image is not None:
+        document["image"] = push.image
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

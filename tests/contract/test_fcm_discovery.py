@@ -33,6 +33,8 @@ PUSHES = {
     "shown": PUSH,
     "not urgent, without a ttl": replace(PUSH, urgent=False, ttl_seconds=0),
     "background": replace(PUSH, title="", body=""),
+    "image and link": replace(PUSH, image="https://img.example.com/a.png", link="https://shop.example.com/orders/7"),
+    "link of an app": replace(PUSH, link="shop://orders/7"),
     "installation id": replace(PUSH, device=replace(PUSH.device, address="cQw4w9WgXcQ-_aaaaaaaa1")),
 }
 FORMATS = {"google-duration": r"\d+(\.\d{1,9})?s", "google-datetime": r"\d{4}-.*Z"}

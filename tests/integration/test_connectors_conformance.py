@@ -43,6 +43,22 @@ def test_a_push_with_nothing_to_show_is_taken(in_world: InWorld) -> None:
     in_world(scenario)
 
 
+@pytest.mark.parametrize("link", ["https://shop.example.com/orders/7", "shop://orders/7"])
+def test_a_push_with_an_image_and_a_link_is_taken(in_world: InWorld, link: str) -> None:
+    """Each provider accepts them as they stand in our request, a link of the web as well as one of an app."""
+
+    async def scenario(world: World) -> None:
+        push = world.push(image="https://img.example.com/a.png", link=link)
+        assert isinstance(await world.send(push), Accepted)
+        assert world.shown() == {push.push_id: 1}
+        for message in world.simulators.webpush.pending.values():  # what the browser has decrypted
+            assert (message["image"], message["data"]["link"]) == (push.image, link)
+        silent = world.push(title="", body="", image="https://img.example.com/a.png", link=link)
+        assert isinstance(await world.send(silent), Accepted)
+
+    in_world(scenario)
+
+
 @pytest.mark.parametrize("in_world", [ProviderName.FCM], indirect=True)
 def test_a_dry_run_of_fcm_checks_and_delivers_nothing(in_world: InWorld) -> None:
     """With `validate_only` a right message is accepted, a wrong one refused, and none is on record."""
@@ -217,7 +233,8 @@ def test_what_is_too_large_never_leaves(in_world: InWorld) -> None:
     """The limit is checked before the provider is asked."""
 
     async def scenario(world: World) -> None:
-        assert await world.send(world.push(body="x" * 25_000)) == NotSent("payload_too_large", retry=False)
+        for large in ({"body": "x" * 25_000}, {"image": "https://x/" + "x" * 25_000}, {"link": "x://" + "x" * 25_000}):
+            assert await world.send(world.push(**large)) == NotSent("payload_too_large", retry=False)
         assert world.simulators.log.counts[world.name].requests == 0
 
     in_world(scenario)

@@ -56,6 +56,17 @@ def test_data_cannot_override_what_is_ours() -> None:
     assert (document["type"], document["notification_id"], document["k"]) == ("like", "n-1", "v")
 
 
+def test_image_and_link_are_for_the_app() -> None:
+    """An image is fetched by the app's service extension, which Apple calls for mutable content only."""
+    plain = json.loads(payload(PUSH))
+    assert "image" not in plain and "link" not in plain and "mutable-content" not in plain["aps"]
+    document = json.loads(payload(replace(PUSH, image="https://i.example/a.png", link="shop://orders/7")))
+    assert (document["image"], document["link"]) == ("https://i.example/a.png", "shop://orders/7")
+    assert document["aps"]["mutable-content"] == 1
+    background = json.loads(payload(replace(PUSH, title="", body="", image="https://i.example/a.png")))
+    assert background["aps"] == {"content-available": 1}
+
+
 def test_without_a_ttl_nothing_is_stored() -> None:
     """A ttl of zero is said as apns-expiration 0."""
     request = build_request(replace(PUSH, ttl_seconds=0), NOW)

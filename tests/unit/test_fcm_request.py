@@ -45,6 +45,28 @@ def test_the_message_says_the_same_to_all_three_platforms() -> None:
     assert dict(staying_fields("Bearer t"))["authorization"] == "Bearer t"
 
 
+def test_an_image_is_shown_on_all_three_platforms() -> None:
+    """Android and browsers take it from the notification; iOS fetches it in the app's service extension."""
+    request = build_request(replace(PUSH, image="https://i.example/a.png"), NOW)
+    assert isinstance(request, FcmRequest)
+    message = json.loads(request.body)["message"]
+    assert message["notification"] == {"title": "T", "body": "B", "image": "https://i.example/a.png"}
+    assert message["apns"]["payload"] == {"aps": {"mutable-content": 1}}
+    assert message["apns"]["fcm_options"] == {"image": "https://i.example/a.png"}
+    assert "fcm_options" not in message["webpush"]
+    assert "link" not in message["data"]
+
+
+def test_a_link_is_for_the_app_and_where_it_is_one_of_the_web_for_the_browser() -> None:
+    """Firebase opens https links in browsers only, and refuses others there; data of the event does not replace it."""
+    for link, in_browser in {"https://shop.example/7": {"link": "https://shop.example/7"}, "shop://7": None}.items():
+        request = build_request(replace(PUSH, link=link, data={"link": "x"}), NOW)
+        assert isinstance(request, FcmRequest)
+        message = json.loads(request.body)["message"]
+        assert message["data"]["link"] == link
+        assert message["webpush"].get("fcm_options") == in_browser
+
+
 def test_the_payload_is_limited_to_4096_bytes_of_keys_and_values() -> None:
     """The limit is counted as Firebase does, and checked before anything is sent."""
     # 32 for the tag, 1 + 1 for title and body, 2 for k and v, and our three keys with their values
@@ -52,6 +74,9 @@ def test_the_payload_is_limited_to_4096_bytes_of_keys_and_values() -> None:
     room = 4_096 - (32 + 2 + 2 + ours)
     assert isinstance(build_request(replace(PUSH, body="B" + "x" * room), NOW), FcmRequest)
     assert build_request(replace(PUSH, body="B" + "x" * (room + 1)), NOW) == NotSent("payload_too_large", retry=False)
+    full = replace(PUSH, body="B" + "x" * room)
+    assert build_request(replace(full, image="https://i.example/a"), NOW) == NotSent("payload_too_large", retry=False)
+    assert build_request(replace(full, link="shop://7"), NOW) == NotSent("payload_too_large", retry=False)
 
 
 def test_an_empty_address_is_not_asked_about() -> None:

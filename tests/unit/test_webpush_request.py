@@ -60,6 +60,14 @@ def test_the_request_goes_to_the_endpoint_and_can_be_read_by_the_browser() -> No
     }
 
 
+def test_image_and_link_are_for_the_service_worker() -> None:
+    """The image is an option of showNotification; the link stands in the data, which is all that a click is told."""
+    plain = json.loads(payload(PUSH))
+    assert "image" not in plain and "link" not in plain["data"]
+    document = json.loads(payload(replace(PUSH, image="https://i.example/a.png", link="https://shop.example/7")))
+    assert (document["image"], document["data"]["link"]) == ("https://i.example/a.png", "https://shop.example/7")
+
+
 def test_the_payload_is_limited_before_anything_is_sent() -> None:
     """One byte more than fits into 4,096 encrypted bytes is too large."""
     room = PLAINTEXT_BYTES_MAX - len(payload(PUSH))
