@@ -7,13 +7,14 @@ import sys
 import typer
 
 from connectors.embedded_kafka import EmbeddedKafkaError
-from streams.commands import audit, broker, dead_letters, demo, publish, schedule, topics, version, worker
+from streams.commands import audit, broker, dead_letters, demo, publish, schedule, template, topics, version, worker
 from streams.commands.terminal import err
 from streams.kafka_ready import KafkaUnreachableError
 from streams.settings import SettingsError
+from streams.templates.documents import TemplatesError
 from streams.types_file import TypesFileError
 
-COMMANDS = (demo, worker, topics, publish, schedule, dead_letters, audit, broker, version)
+COMMANDS = (demo, worker, topics, publish, template, schedule, dead_letters, audit, broker, version)
 
 app = typer.Typer(
     name="ringonce",
@@ -30,7 +31,7 @@ def main() -> None:
     """Run a command. Exit code 0: done; 1: it did not work; 2: it was asked for wrongly, or a setting is wrong."""
     try:
         app()
-    except (SettingsError, TypesFileError) as error:
+    except (SettingsError, TypesFileError, TemplatesError) as error:
         _end(error, 2)
     except (EmbeddedKafkaError, KafkaUnreachableError) as error:
         _end(error, 1)

@@ -13,10 +13,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from aiokafka.errors import KafkaError
+
+from schemas.registry import RegistryError
 from streams.app import AppParts, create_app
 from streams.audit.continuous import AuditCollector, ContinuousAudit
 from streams.codec import open_codec
@@ -31,6 +34,11 @@ from streams.publish.dead_letters import DeadLetters
 from streams.publish.intake import Intake
 from streams.publish.schedule_commands import ScheduleCommands
 from streams.settings import Settings, SettingsError
+from streams.templates.collector import TemplatesCollector
+from streams.templates.folder import TemplateFolder
+from streams.templates.follower import TemplateFollower, TemplatesUnreadError
+from streams.templates.library import TemplateLibrary
+from streams.templates.prerender import Prerender
 from streams.topics import TopicNames, ensure_topics
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
@@ -39,6 +47,7 @@ from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
 from streams.web.profile_views import install_profile_views
 from streams.web.schedule_views import install_schedule_views
+from streams.web.templates_views import install_templates_views
 from streams.web.views import install_views
 
 logger = logging.getLogger(__name__)
@@ -90,6 +99,11 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     connectors = open_connectors(settings)
     user_service = open_user_service(settings)
     types = NotificationTypes.load(settings.types_file)
+    library = TemplateLibrary(types, settings.locale)
+    folder = None if settings.templates_dir is None else TemplateFolder(settings.templates_dir, library)
+    if folder is not None:
+        # A worker that starts anew must not end by a file that it had refused while it ran.
+        folder.load(strict=not restarted)
     await wait_for_kafka(settings, wait_seconds, options.say)
     report = await ensure_topics(settings)
     if report.differences:
@@ -102,6 +116,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
             connectors=connectors,
             codec=codec,
             profiles=user_service,
+            templates=library,
             wall_ms=_clock(),
         )
     )
@@ -117,7 +132,9 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     install_dead_letters_views(app, DeadLetters(settings, codec))
     notifications = TopicNames.of(settings).notifications
     intake = Intake(settings, notifications)
-    install_notifications_view(app, intake, codec, notifications)
+    install_notifications_view(app, intake, codec, notifications, Prerender(types, library, settings.time_zone))
+    install_templates_views(app, library)
+    app.metrics.add(TemplatesCollector(library))
     profiles = TopicNames.of(settings).profiles
     profile_intake = Intake(settings, profiles)
     install_profile_views(app, routing, profile_intake, codec, profiles)
@@ -129,9 +146,15 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         await connector.start()
     guard = LoopGuard(lambda: _give_up(stop.is_set(), started_at))
     guard.start(loop)
+    follower = TemplateFollower(settings, codec, library)
     try:
-        return await _run_app(app, audit, stop, options)
+        await follower.load()
+        besides = [audit.run(), follower.run(), *([folder.run()] if folder is not None else [])]
+        return await _run_app(app, besides, stop, options)
+    except (TemplatesUnreadError, KafkaError, RegistryError) as error:
+        return error
     finally:
+        await follower.close()
         await routing.close()
         await commands.close()
         await intake.close()
@@ -156,10 +179,10 @@ def _clock() -> Callable[[], int]:
 
 
 async def _run_app(
-    app: LaneApp, audit: ContinuousAudit, stop: asyncio.Event, options: WorkerOptions
+    app: LaneApp, besides_it: Iterable[Coroutine[Any, Any, None]], stop: asyncio.Event, options: WorkerOptions
 ) -> BaseException | None:
     app.finalize()
-    besides = [asyncio.create_task(_say_ready(app, options)), asyncio.create_task(audit.run())]
+    besides = [asyncio.create_task(each) for each in (_say_ready(app, options), *besides_it)]
     # Told to stop while it still starts, it stops; and a start that hangs is seen by the watchdog.
     ends: list[asyncio.Task[Any]] = [
         asyncio.create_task(stop.wait()),

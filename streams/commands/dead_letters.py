@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from rich.table import Table
 from schemas.registry import RegistryError
 from streams.audit.reading import RecordUnreadableError
 from streams.codec import open_codec
-from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, out, quiet_clients, say
+from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, out, quiet_clients, say
 from streams.kafka_ready import wait_for_kafka
 from streams.publish.dead_letters import DeadLetters, Wanted
 from streams.publish.instants import instant_ms
@@ -102,7 +101,7 @@ def replay(
     wanted = Wanted(code, type_, id_, _instant("--from", since), _instant("--to", until), chosen)
     if every == (wanted != Wanted()):
         fail(f"give either {PLACE}, or what to look for (--code, --type, --id, --from, --to), or --all", 2)
-    requested_by = by or _login()
+    requested_by = by or login()
     if len(requested_by.encode(errors="surrogatepass")) > 128:
         fail("--by: at most 128 bytes", 2)
 
@@ -156,10 +155,3 @@ def _instant(option: str, text: str | None) -> int | None:
         return None if text is None else instant_ms(text)
     except ValueError as error:
         fail(f"{option}: {error}", 2)
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "an unnamed caller"

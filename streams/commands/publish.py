@@ -13,14 +13,19 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from schemas.registry import RegistryError
 from streams.codec import open_codec
-from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, err, fail, out, quiet_clients, say
+from streams.commands.template import load_topic
+from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, err, fail, named_values, out, quiet_clients, say
 from streams.kafka_ready import wait_for_kafka
 from streams.publish.instants import duration_ms, instant_ms
 from streams.publish.messages import Encoder, Message, Refused
 from streams.publish.publisher import Publisher
 from streams.publish.source import Lines, Source, chunks, open_source
 from streams.settings import Settings, load_settings
+from streams.templates.folder import TemplateFolder
+from streams.templates.library import TemplateLibrary
+from streams.templates.prerender import Prerender
 from streams.topics import TopicNames
+from streams.types_file import NotificationTypes
 
 REFUSALS_SHOWN = 20  # A file with the wrong columns has as many mistakes as lines.
 
@@ -76,7 +81,7 @@ def publish(
         "type": type_,
         "title": title,
         "body": body,
-        "data": _data(data or []) or None,
+        "data": named_values("--data", data or []) or None,
         "send_at": _instant("--send-at", send_at, "--in", send_in),
         "send_at_local": send_at_local,
         "time_zone": time_zone,
@@ -95,7 +100,8 @@ def publish(
         )
     name = "notifications" if one else next(name for name, given in files.items() if given)
     topic = TopicNames.of(settings).topic(name)
-    encoder = Encoder(open_codec(settings), topic, _now_ms)
+    complete = _prerender(settings, wait_seconds) if name == "notifications" else None
+    encoder = Encoder(open_codec(settings), topic, _now_ms, complete or (lambda event: None))
     try:
         if one:
             refused, count = _one(settings, topic, encoder, one, wait_seconds)
@@ -113,6 +119,19 @@ def publish(
         fail(f"the schema registry at {settings.schema_registry_url}: {error}")
     if refused:
         fail(f"{refused:,} lines were refused, {count:,} published")
+
+
+def _prerender(settings: Settings, wait_seconds: float) -> Prerender | None:
+    """What renders events as they are taken, with the templates that the workers have; None: no type asks for it."""
+    types = NotificationTypes.load(settings.types_file)
+    library = TemplateLibrary(types, settings.locale)
+    prerender = Prerender(types, library, settings.time_zone)
+    if not prerender.is_needed:
+        return None
+    if settings.templates_dir is not None:
+        TemplateFolder(settings.templates_dir, library).load(strict=True)
+    load_topic(settings, library, wait_seconds)
+    return prerender
 
 
 def _one(settings: Settings, topic: str, encoder: Encoder, values: dict[str, Any], wait: float) -> tuple[int, int]:
@@ -185,16 +204,6 @@ def _say_refused(refused: Refused, count: int) -> None:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _data(pairs: list[str]) -> dict[str, str]:
-    values = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            fail(f"--data: must be NAME=VALUE, is {pair!r}", 2)
-        values[name] = value
-    return values
 
 
 def _instant(at_option: str, at: str | None, in_option: str, duration: str | None) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -20,7 +19,7 @@ from schemas.poison import PoisonError
 from schemas.records import ScheduleAnswer
 from schemas.registry import RegistryError
 from streams.codec import open_codec
-from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, out, quiet_clients, say
+from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, out, quiet_clients, say
 from streams.kafka_ready import wait_for_kafka
 from streams.publish.instants import duration_ms, instant_ms
 from streams.publish.schedule_commands import Asked, ScheduleCommands, Target
@@ -106,7 +105,7 @@ def cancel(
 ) -> None:
     """Cancel one. Exit code 1: it was too late, or nothing is known of it; the answer says which."""
     target = Target(user, type_, notification_id)
-    _command(lambda commands: commands.cancel(target, by or _login(), seconds), seconds, wait_seconds)
+    _command(lambda commands: commands.cancel(target, by or login(), seconds), seconds, wait_seconds)
 
 
 @schedule.command()
@@ -129,7 +128,7 @@ def move(
         fail(f"--in: {error}", 2)
     assert due_at is not None, "one of the two is there"
     target = Target(user, type_, notification_id)
-    _command(lambda commands: commands.move(target, due_at, by or _login(), seconds), seconds, wait_seconds)
+    _command(lambda commands: commands.move(target, due_at, by or login(), seconds), seconds, wait_seconds)
 
 
 def _command(ask: Ask, seconds: float, wait_seconds: float) -> None:
@@ -227,10 +226,3 @@ def _instant(option: str, text: str | None) -> int | None:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "an unnamed caller"

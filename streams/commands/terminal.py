@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 from typing import Annotated, NoReturn
 
@@ -26,6 +27,25 @@ def fail(text: str, code: int = 1) -> NoReturn:
     err.print("[bold red]error:[/]", end=" ")
     err.print(text, markup=False)
     raise typer.Exit(code)
+
+
+def named_values(option: str, pairs: list[str]) -> dict[str, str]:
+    """Return the values of an option that is given as NAME=VALUE, again and again."""
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            fail(f"{option}: must be NAME=VALUE, is {pair!r}", 2)
+        values[name] = value
+    return values
+
+
+def login() -> str:
+    """Return the name of who is at the terminal."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "an unnamed caller"
 
 
 def quiet_clients() -> None:

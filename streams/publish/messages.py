@@ -36,12 +36,22 @@ class Refused:
 
 
 class Encoder:
-    """Turns what people write into messages for one topic. `now_ms` stands in for instants that are not given."""
+    """Turns what people write into messages for one topic. `now_ms` stands in for instants that are not given.
 
-    def __init__(self, codec: Codec, topic: str, now_ms: Callable[[], int]) -> None:
+    `complete` fills in what an event leaves open, and raises ValueError where it cannot.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        topic: str,
+        now_ms: Callable[[], int],
+        complete: Callable[[dict[str, Any]], None] = lambda event: None,
+    ) -> None:
         self._codec = codec
         self._topic = topic
         self._now_ms = now_ms
+        self._complete = complete
 
     def event(self, values: dict[str, Any]) -> Message:
         """A message for `notifications`. Raises ValueError with a sentence."""
@@ -53,6 +63,7 @@ class Encoder:
             key = slot_key(event.user_id, event.type)
         except PoisonError as error:
             raise ValueError(error.reason) from None
+        self._complete(record)
         return self._message(key, "Notification", record)
 
     def devices(self, values: dict[str, Any]) -> Message:

@@ -108,7 +108,10 @@ class TemplateFolder:
         """Look for changes, for ever."""
         while True:
             await asyncio.sleep(self._look_seconds)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # whatever it is, a worker that no longer looks is the worse end
+                logger.exception("%s: the templates stay as they are", self._path)
 
     async def look(self) -> None:
         """Look for changes once. A file that is being written is read when it has come to rest."""

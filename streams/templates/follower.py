@@ -12,12 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import aiokafka
-from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
 from schemas.poison import PoisonError
-from schemas.registry import RegistryError
 from streams.kafka_consumer import stop_consumer
 from streams.policies.rendering import TypeTemplate
 from streams.settings import Settings, kafka_client_options
@@ -77,7 +75,7 @@ class TemplateFollower:
                 if self._consumer is None:
                     await self._begin()
                 await self._take(await self._read(self._consumer))
-            except (KafkaError, RegistryError) as error:
+            except Exception as error:  # whatever it is, a worker that no longer hears of templates is the worse end
                 logger.warning("%s: %r; the templates stay as they are, it is read anew", self._topic, error)
                 await self.close()
                 await asyncio.sleep(AGAIN_SECONDS)

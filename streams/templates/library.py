@@ -51,6 +51,10 @@ class TemplateLibrary:
         """Return the template that counts for a type now."""
         return self._now.get(type) or self._of_types_file(type)
 
+    def knows(self, type: str) -> bool:
+        """Whether a source or the types file has anything to say of a type."""
+        return type in self._now or self._types.policy(type) is not None
+
     def choose(self, type: str, locale: str | None, provider: str | None) -> Chosen | RenderFailed:
         """Return what a reader of this locale gets on this provider."""
         template = self.of(type)
@@ -60,12 +64,14 @@ class TemplateLibrary:
 
     def put(self, source: Source, template: TypeTemplate) -> None:
         """Take a new version of a type."""
-        policy = self._types.policy(template.type) or self._types.defaults
-        self._held[source][template.type] = template.within(
-            _variant_of(policy), policy.locale or self._locale, policy.background
-        )
+        self._held[source][template.type] = self.within(template)
         self._reasons.pop((source, template.type), None)
         self._settle(template.type)
+
+    def within(self, template: TypeTemplate) -> TypeTemplate:
+        """Return a template over what the types file says of its type."""
+        policy = self._types.policy(template.type) or self._types.defaults
+        return template.within(_variant_of(policy), policy.locale or self._locale, policy.background)
 
     def refuse(self, source: Source, type: str, error: TemplatesError) -> None:
         """Note that a version of a type cannot be used. The one before it stays."""
@@ -99,9 +105,11 @@ class TemplateLibrary:
     def listed(self) -> Iterator[tuple[TypeTemplate | Refused, str | None]]:
         """The template of each type that a source or the types file names; why its latest version was refused."""
         for type in sorted({*self._now, *self._types.policies}):
-            template = self.of(type)
-            reasons = [self._reasons[source, type] for source in SOURCES if (source, type) in self._reasons]
-            yield template, reasons[0] if reasons else None
+            yield self.of(type), self.why_refused(type)
+
+    def why_refused(self, type: str) -> str | None:
+        """Return why the latest version of a type was refused, None: it was not."""
+        return next((self._reasons[source, type] for source in SOURCES if (source, type) in self._reasons), None)
 
     def _settle(self, type: str) -> None:
         for source in SOURCES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -33,9 +33,11 @@ class RefusedError(Exception):
         self.status = status
 
 
-def install_notifications_view(app: LaneApp, intake: Intake, codec: Codec, topic: str) -> None:
-    """Install the view; the caller closes `intake`."""
-    encoder = Encoder(codec, topic, lambda: time.time_ns() // 1_000_000)
+def install_notifications_view(
+    app: LaneApp, intake: Intake, codec: Codec, topic: str, complete: Callable[[dict[str, Any]], None]
+) -> None:
+    """Install the view; the caller closes `intake`. `complete`: see Encoder."""
+    encoder = Encoder(codec, topic, lambda: time.time_ns() // 1_000_000, complete)
 
     async def post(request: web.Request) -> web.Response:
         """202: all of them are stored. 400, 413: none is, and why. 429, 503: ask again, under the same ids."""

@@ -9,6 +9,7 @@ from streams.policies.rendering.compiling import Compiled, TemplateError, compil
 from streams.policies.rendering.limits import TEXT_CHARACTERS_MAX, WORK_MAX
 from streams.policies.rendering.locales import canonical, known_locale, locale_chain, wrong_locale
 from streams.policies.rendering.render import RenderFailed, Text, Values, missing_names, render
+from streams.policies.rendering.samples import missing_forms, sample_values
 from streams.policies.rendering.variants import Chosen, TypeTemplate, Variant, VariantKey
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "compile_source",
     "known_locale",
     "locale_chain",
+    "missing_forms",
     "missing_names",
     "render",
+    "sample_values",
     "wrong_locale",
 ]

@@ -40,6 +40,11 @@ class Variant(NamedTuple):
     link: Compiled | None = None
     data: Mapping[str, Compiled] = MappingProxyType({})
 
+    def templates(self) -> list[Compiled]:
+        """All that it says."""
+        texts = (self.title, self.body, self.image, self.link, *self.data.values())
+        return [text for text in texts if text is not None]
+
 
 NO_VARIANT: Final = Variant()
 
@@ -87,13 +92,19 @@ class TypeTemplate:
         self.locale: Final = locale
         self.background: Final = background
         self.label: Final = f"template {version} of the {source}"
-        self._last = last
+        self.last: Final = last
         self._choices: dict[tuple[str | None, str | None], Chosen] = {}
         self._distinct: dict[Chosen, Chosen] = {}
 
     def within(self, last: Variant, locale: str, background: bool) -> TypeTemplate:
         """Return the same for a type of the types file."""
         return TypeTemplate(self.type, self.version, self.source, self.variants, last, locale, background)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names that any of its variants reads."""
+        said = [text for variant in (*self.variants.values(), self.last) for text in variant.templates()]
+        return frozenset[str]().union(*(text.variables for text in said))
 
     def choose(self, locale: str | None, provider: str | None) -> Chosen:
         """Return what a reader of this locale gets on this provider; the same object where it is the same."""
@@ -131,4 +142,4 @@ class TypeTemplate:
                 variant = self.variants.get(key)
                 if variant is not None:
                     yield key, variant
-        yield None, self._last
+        yield None, self.last
