@@ -23,12 +23,14 @@ from streams.policies.rendering import (
 from streams.time_zones import zone_named
 
 SECONDS_MAX = 1.0  # a hundred times what the worst of these takes; a second of a busy machine
+FIELDS = ("title", "body", "image", "link")
 WHERE = "t, template 1 of the test, any locale, any provider, title: "
 
 
-def type_template(background: bool = False, **fields: str) -> TypeTemplate:
+def type_template(background: bool = False, /, **fields: str) -> TypeTemplate:
     """A template with one variant, for everybody."""
-    variant = Variant(**{name: compile_source(text) for name, text in fields.items()})
+    title, body, image, link = (compile_source(fields[name]) if name in fields else None for name in FIELDS)
+    variant = Variant(title, body, image, link)
     return TypeTemplate("t", "1", "test", {VariantKey(): variant}, background=background)
 
 
@@ -292,7 +294,7 @@ def test_an_empty_push_is_refused_unless_its_type_shows_nothing() -> None:
     empty = type_template(title="", body="").choose(None, None)
     assert isinstance(render(empty, None, None, values()), RenderFailed)
     assert isinstance(render(type_template(title="T").choose(None, None), "", "", values()), RenderFailed)
-    silent = type_template(background=True, title="{{ nobody }}", body="B").choose(None, None)
+    silent = type_template(True, title="{{ nobody }}", body="B").choose(None, None)
     assert render(silent, None, None, values()) == Text("", "", data={})
     assert render(silent, "T", None, values()) == Text("T", "", data={})
 

@@ -79,7 +79,7 @@ def compile_source(source: str) -> Compiled:
             if len(static) > TEXT_CHARACTERS_MAX:
                 raise TemplateError(f"{len(static):,} characters, at most {TEXT_CHARACTERS_MAX:,} fit into a push")
             return Compiled(source, static, frozenset(), None)
-        variables = frozenset(meta.find_undeclared_variables(tree)) - set(GLOBALS)
+        variables = _variables(tree)
         tree = counting.counted(tree)
         tree.set_environment(SANDBOX)
         template = Template.from_code(SANDBOX, SANDBOX.compile(tree), {})
@@ -90,7 +90,7 @@ def compile_source(source: str) -> Compiled:
         raise TemplateError(f"{error.message}{where}") from None
     except (RecursionError, MemoryError, SyntaxError):
         raise TemplateError("is nested too deep") from None
-    except (ValueError, OverflowError) as error:
+    except Exception as error:  # whatever Jinja makes of a source that is none ends in a reason
         raise TemplateError(f"{type(error).__name__}: {error}") from None
     return Compiled(source, None, variables, template)
 
@@ -103,6 +103,14 @@ def parsed(source: str) -> nodes.Template:
     counting.check_nodes(tree)
     counting.check_names(tree, SANDBOX.filters.keys() - _INTERNAL.keys(), SANDBOX.tests)
     return tree
+
+
+def _variables(tree: nodes.Template) -> frozenset[str]:
+    """The names that a template reads and nothing in it sets. As Jinja's `meta` has it, but evaluating nothing."""
+    tracking = meta.TrackingCodeGenerator(SANDBOX)
+    tracking.optimizer = None
+    tracking.visit(tree)
+    return frozenset(tracking.undeclared_identifiers) - set(GLOBALS)
 
 
 def _static_text(tree: nodes.Template) -> str | None:

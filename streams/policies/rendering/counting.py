@@ -102,9 +102,17 @@ def check_nodes(template: nodes.Template) -> None:
             raise TemplateSyntaxError("a recursive loop: a message has no tree to walk", node.lineno)
         if isinstance(node, nodes.Name) and node.name == "self":
             raise TemplateSyntaxError("'self': a message has no blocks", node.lineno)
+        if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice) and _is_number(node.node):
+            raise TemplateSyntaxError("a number has no parts", node.lineno)
         if not isinstance(node, (*_STATEMENTS, *_EXPRESSIONS)):
             tag = _TAGS.get(type(node), type(node).__name__.lower())
             raise TemplateSyntaxError(f"{{% {tag} %}}: the template of a message stands alone", node.lineno)
+
+
+def _is_number(node: nodes.Expr) -> bool:
+    if isinstance(node, nodes.UnaryExpr):
+        return _is_number(node.node)
+    return isinstance(node, nodes.Const) and not isinstance(node.value, str)
 
 
 def check_names(template: nodes.Template, filters: Iterable[str], tests: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import PATTERN_CHARS, format_date, format_datetime, format_time
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent, list_currencies
 from jinja2 import TemplateRuntimeError, Undefined, pass_context
@@ -34,6 +34,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS = re.compile(r"-?\d{1,17}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_QUOTED = re.compile(r"'[^']*'")
 _SEPARATOR = re.compile(r"\s*,\s*")
 
 
@@ -138,7 +139,8 @@ def _pattern(width: str) -> Any:
     text = in_text(width)
     if len(text) > PATTERN_CHARACTERS_MAX:
         raise TemplateRuntimeError(f"a pattern has at most {PATTERN_CHARACTERS_MAX} characters")
-    if text.isalpha() and text not in WIDTHS and len(text) > 4:
+    letters = {each for each in _QUOTED.sub("", text) if each.isalpha()}
+    if text not in WIDTHS and not letters <= PATTERN_CHARS.keys():
         raise TemplateRuntimeError(f"{text!r} is none of {', '.join(WIDTHS)}, nor a pattern of CLDR")
     return text
 
