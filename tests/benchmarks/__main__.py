@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks one after the other, each with its results in `results/`.
 
-    python -m tests.benchmarks [suppress | schedule | recovery | deliver …] [arguments of that benchmark]
+    python -m tests.benchmarks [suppress | schedule | recovery | render | deliver …] [arguments of that benchmark]
 
 Without a name all run, as their results were made.
 """
@@ -17,6 +17,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "suppress": [],
     "schedule": [],
     "recovery": [],
+    "render": [],
     "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],
 }
 

@@ -26,6 +26,7 @@ from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
 from streams.settings import Settings, load_settings
 from streams.stages.schedule_table import DEFERRALS, RETRIES
+from streams.templates.library import TemplateLibrary
 from streams.topics import TopicNames, ensure_topics
 from streams.types_file import NotificationTypes
 from tests.integration.kafka_records import LOOK_SECONDS, WAIT_SECONDS_MAX, producing, read_all, until_read
@@ -153,7 +154,7 @@ async def until_done(settings: Settings, check: Callable[[], None]) -> None:
     """
     topics, bootstrap = TopicNames.of(settings), settings.bootstrap or ""
     upstream = [topics.notifications, topics.due, topics.verdicts, topics.scheduled, topics.outbox]
-    upstream += [topics.devices, topics.preferences, topics.profiles]
+    upstream += [topics.devices, topics.preferences, topics.profiles, topics.templates]
     async with asyncio.timeout(4 * WAIT_SECONDS_MAX):
         while True:
             await until_read(bootstrap, settings.app_id, upstream, check)
@@ -204,6 +205,7 @@ async def straight_line(
     directory: Path,
     types: Mapping[str, Any] = TYPES,
     clock: Callable[[], int] = wall_ms,
+    templates: TemplateLibrary | None = None,
     **others: Any,
 ) -> AsyncIterator[StraightLine]:
     """A running system with topics of its own. `clock`: that of the worker; `others` are settings."""
@@ -215,7 +217,13 @@ async def straight_line(
         found = NotificationTypes.parse(types, "test")
         user_service = open_user_service(settings)
         parts = AppParts(
-            settings, found, connectors, wall_ms=clock, profiles=user_service, faust={"web_enabled": False}
+            settings,
+            found,
+            connectors,
+            templates=templates,
+            profiles=user_service,
+            wall_ms=clock,
+            faust={"web_enabled": False},
         )
         app = create_app(parts)
         app.finalize()
