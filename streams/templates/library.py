@@ -76,6 +76,8 @@ class TemplateLibrary:
     def refuse(self, source: Source, type: str, error: TemplatesError) -> None:
         """Note that a version of a type cannot be used. The one before it stays."""
         reason = "; ".join(error.lines)
+        if self._reasons.get((source, type)) == reason:
+            return  # read once more
         self.refused[source] += 1
         self._reasons[source, type] = reason
         before = self._held[source].setdefault(type, Refused(type, source, reason))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.policies.rendering import RenderFailed, Text, Values, VariantKey, render
+from streams.policies.rendering.compiling import SANDBOX
+from streams.policies.rendering.sandbox import INTERNAL
 from streams.templates.checking import check
 from streams.templates.documents import (
     CHARACTERS_MAX,
@@ -200,6 +204,18 @@ def test_a_check_finds_what_only_rendering_shows(type: str, text: str, lines: li
     assert len(found) == len(lines), found
     for line, start in zip(found, lines, strict=True):
         assert line.startswith(start)
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_documentation_is_right() -> None:
+    """It passes the check; and every filter that there is stands in the page."""
+    [example] = re.findall(r"```toml\n# order_ready.toml\n(.*?)```", DOCS, re.DOTALL)
+    checked = check(read_document("order_ready", values(example)), NotificationTypes.load(), "en")
+    assert (checked.mistakes, checked.uses, checked.variants) == ((), ("name", "order"), 4)
+    named = set(re.findall(r"`([a-z]+)`", DOCS)) | set(re.findall(r"\| ([a-z]+)", DOCS.replace("\\|", "|")))
+    assert set(SANDBOX.filters) - named == {name for name in SANDBOX.filters if name.startswith(INTERNAL)} | {"d"}
 
 
 def test_rendering_says_which_variant_failed() -> None:

@@ -61,6 +61,7 @@ def test_a_refused_version_leaves_the_old_one() -> None:
     library.refuse("topic", "order", TemplatesError(["one", "two"]))
     assert label(library) == "topic a"
     assert [reason for found, reason in library.listed() if found.type == "order"] == ["one; two"]
+    library.refuse("topic", "order", TemplatesError(["one", "two"]))  # the topic is read anew
     assert library.refused == {"topic": 1}
     library.put("topic", template("topic", "b"))
     assert label(library) == "topic b"
