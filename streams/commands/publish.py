@@ -75,6 +75,8 @@ def publish(
     """Put notifications on Kafka; return when it has confirmed them. Exit code 1 when a line was refused."""
     settings = load_settings()
     quiet_clients()
+    complete = None if devices_file or preferences_file else _prerender(settings, wait_seconds)
+    asked_at = _now_ms()
     one = {
         "notification_id": id_,
         "user_id": user,
@@ -82,10 +84,10 @@ def publish(
         "title": title,
         "body": body,
         "data": named_values("--data", data or []) or None,
-        "send_at": _instant("--send-at", send_at, "--in", send_in),
+        "send_at": _instant("--send-at", send_at, "--in", send_in, asked_at),
         "send_at_local": send_at_local,
         "time_zone": time_zone,
-        "expires_at": _instant("--expires-at", expires_at, "--expires-in", expires_in),
+        "expires_at": _instant("--expires-at", expires_at, "--expires-in", expires_in, asked_at),
     }
     one = {name: value for name, value in one.items() if value is not None}
     files = {
@@ -100,10 +102,10 @@ def publish(
         )
     name = "notifications" if one else next(name for name, given in files.items() if given)
     topic = TopicNames.of(settings).topic(name)
-    complete = _prerender(settings, wait_seconds) if name == "notifications" else None
     encoder = Encoder(open_codec(settings), topic, _now_ms, complete or (lambda event: None))
     try:
         if one:
+            one["created_at"] = asked_at
             refused, count = _one(settings, topic, encoder, one, wait_seconds)
         else:
             encode = {
@@ -206,14 +208,14 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _instant(at_option: str, at: str | None, in_option: str, duration: str | None) -> int | None:
+def _instant(at_option: str, at: str | None, in_option: str, duration: str | None, now: int) -> int | None:
     """The instant that one of two options gives."""
     if at is not None and duration is not None:
         fail(f"give {at_option} or {in_option}, not both", 2)
     option = in_option if at is None else at_option
     try:
         if duration is not None:
-            return _now_ms() + duration_ms(duration)
+            return now + duration_ms(duration)
         return None if at is None else instant_ms(at)
     except ValueError as error:
         fail(f"{option}: {error}", 2)
