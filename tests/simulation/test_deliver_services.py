@@ -22,7 +22,7 @@ from tests.simulation.deliver_world import NOW, SEND_WITHIN_MS, TOPICS, DeliverW
 Scenario = Callable[[DeliverWorld, ScriptedConnector], Awaitable[None]]
 RULE = ServiceRule(breaker=BreakerRule(run_max=3, open_ms_first=5_000, open_ms_max=60_000))
 DAY_MS = 86_400_000
-WAITS = DeliverPolicy(RetryPolicy(2, 1_000, 60_000), 3_600, "{{ type }}", "", True, False, False, wait_ms_max=DAY_MS)
+WAITS = DeliverPolicy(RetryPolicy(2, 1_000, 60_000), 3_600, True, False, False, wait_ms_max=DAY_MS)
 THROTTLED = NotSent("TooManyRequests", True, 429, 20.0)
 
 
@@ -301,7 +301,7 @@ def test_a_bad_deployment_stops_before_it_has_drained_everything(play: Callable[
     """Templates that do not render kill what the limit allows, and what follows waits in Kafka."""
 
     async def scenario(world: DeliverWorld, fcm: ScriptedConnector) -> None:
-        world.policies["broken"] = WAITS._replace(title="{{ missing }}")
+        world.titles["broken"] = "{{ missing }}"
         for number in range(6):
             world.delivery(f"dies{number}", f"a{number}", type="broken")
         await world.until(lambda: len(world.read(TOPICS.dead_letters)) == 6)
