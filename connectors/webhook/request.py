@@ -21,9 +21,10 @@ def build_request(push: Push, now: float) -> tuple[Endpoint, bytes] | NotSent:
 
 
 def payload(push: Push) -> bytes:
-    """The JSON that the receiver gets, the same in each attempt."""
+    """The JSON that the receiver gets, the same in each attempt; image and link only where there are any."""
     ids = {"notification_id": push.notification_id, "push_id": push.push_id, "device_id": push.device.device_id}
     shown = {"title": push.title, "body": push.body, "urgent": push.urgent, "data": dict(push.data)}
+    addresses = {name: url for name, url in (("image", push.image), ("link", push.link)) if url is not None}
     kept = {"collapse_id": push.collapse_id, "ttl_seconds": push.ttl_seconds}
-    document = {"type": push.type, "data": {**ids, **shown, **kept}}
+    document = {"type": push.type, "data": {**ids, **shown, **addresses, **kept}}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from connectors.apns.request import build_request as apns_request
 from connectors.fcm.request import build_request as fcm_request
 from connectors.outcome import Device, NotSent, ProviderName, Push
+from connectors.webhook.request import build_request as webhook_request
 from connectors.webpush.request import build_request as webpush_request
 from streams.policies.rendering import (
     RenderFailed,
@@ -30,11 +31,17 @@ from streams.types_file import NotificationTypes
 NOW: Final = 1_700_000_000.0
 TOO_LARGE: Final = "payload_too_large"
 # Addresses that have the form; nothing is sent. Web Push looks at the size before it looks at the keys.
-_ADDRESSES: Final = {"apns": "ab" * 32, "fcm": "token:" + "x" * 140, "webpush": "https://push.example.com/x"}
+_ADDRESSES: Final = {
+    "apns": "ab" * 32,
+    "fcm": "token:" + "x" * 140,
+    "webpush": "https://push.example.com/x",
+    "webhook": "https://hooks.example.com/x",
+}
 _REQUESTS: Final[Mapping[str, Callable[[Push, float], object]]] = {
     "apns": apns_request,
     "fcm": fcm_request,
     "webpush": webpush_request,
+    "webhook": webhook_request,
 }
 
 
@@ -86,7 +93,7 @@ def _rendered(template: TypeTemplate, document: TemplateDocument) -> Iterator[st
             if isinstance(text, RenderFailed):
                 yield f"with sample values: {text.reason.removeprefix(f'{template.type}, {template.label}, ')}"
             elif _is_too_long(provider, text, values):
-                yield f"{key}: with sample values it is too long for {provider}, which takes 4,096 bytes with all data"
+                yield f"{key}: with sample values it is too long for {provider}, with all data"
 
 
 def _is_too_long(provider: str, text: Text, values: Values) -> bool:

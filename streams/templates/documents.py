@@ -73,6 +73,7 @@ class _TextsByProvider(_Texts):
     apns: _Texts = _Texts()
     fcm: _Texts = _Texts()
     webpush: _Texts = _Texts()
+    webhook: _Texts = _Texts()
 
 
 class _File(_TextsByProvider):

@@ -19,7 +19,7 @@ class Preview(BaseModel):
 
     type: str
     locale: Annotated[str, AfterValidator(known_locale)] | None = None
-    provider: Literal["apns", "fcm", "webpush"] | None = None
+    provider: Literal["apns", "fcm", "webpush", "webhook"] | None = None
     time_zone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     user_id: str = "user"
     title: str | None = None

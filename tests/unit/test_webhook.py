@@ -56,6 +56,13 @@ def test_the_signature_is_the_one_of_the_specifications_own_libraries(tmp_path: 
     )
 
 
+def test_image_and_link_are_there_where_there_are_any() -> None:
+    """Beside what is shown, under their names."""
+    assert not {"image", "link"} & json.loads(payload(PUSH))["data"].keys()
+    data = json.loads(payload(replace(PUSH, image="https://i.example/a.png", link="shop://7")))["data"]
+    assert (data["image"], data["link"]) == ("https://i.example/a.png", "shop://7")
+
+
 def test_while_a_secret_is_changed_there_is_a_signature_of_each(tmp_path: Path) -> None:
     """In the order of the file, with spaces between; blank lines do not count."""
     other = "whsec_" + base64.b64encode(bytes(64)).decode()
