@@ -226,7 +226,7 @@ def test_a_profile_without_a_field_names_the_field(play: Callable[[Scenario], No
         world.event("a", type="must")
         await world.settle()
         [letter] = world.read(TOPICS.dead_letters)
-        assert "'city' is undefined" in letter["reason"]
+        assert "title: 'city' is missing" in letter["reason"]
 
     play(scenario)
 
