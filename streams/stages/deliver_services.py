@@ -85,8 +85,9 @@ class Service:
             if rate <= 0:
                 return Wait(now + 1_000)
             self._bucket = refill(self._bucket, now, rate)
-            self._is_limited = self._bucket.tokens < 1
-            if self._is_limited:
+            # While its rate still rises that is soon over, and no reason to send anything away.
+            self._is_limited = self._bucket.tokens < 1 and now - self._since >= self._rule.ramp_ms
+            if self._bucket.tokens < 1:
                 return Wait(max(now + 1, next_token_at(self._bucket, rate)))
             places = min(places, int(self._bucket.tokens))
         return Go(places)
