@@ -15,11 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
 
-import httpx
+import aiohttp
+from yarl import URL
 
 from connectors.http.outcomes import retry_after_seconds
 from streams.policies.breaking import Breaker, BreakerRule, after
@@ -80,17 +80,9 @@ class UserService:
         self._under_way: dict[str, asyncio.Task[Lookup]] = {}
         self.counts: Counter[str] = Counter()
         self.requests = 0
-        # It says each URL at INFO: who is told something, and whatever else a URL may hold.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._http = httpx.AsyncClient(
-            verify=ssl.create_default_context(cafile=config.ca_file) if config.url.startswith("https:") else False,
-            timeout=None,  # the whole request has one limit, in `_answer`
-            limits=httpx.Limits(max_connections=config.requests_max, keepalive_expiry=KEEP_ALIVE_SECONDS),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ringonce"},
-            trust_env=False,
-        )
-        # What is told about one user must not be known to the request for the next one.
-        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        is_tls = config.url.startswith("https:")
+        self._tls = ssl.create_default_context(cafile=config.ca_file) if is_tls else None
+        self._http: aiohttp.ClientSession | None = None
 
     @property
     def is_open(self) -> bool:
@@ -130,7 +122,9 @@ class UserService:
         for task in self._under_way.values():
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
-        await self._http.aclose()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
 
     async def _look_up(self, user_id: str) -> Lookup:
         attempt = 0
@@ -186,27 +180,47 @@ class UserService:
         try:
             async with asyncio.timeout(self._config.timeout_seconds):
                 return await self._read(user_url(self._config.url, user_id), headers)
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             return NoAnswer(f"no answer within {self._config.timeout_seconds:g} s", at_once=False)
-        except httpx.ConnectError as error:
+        except aiohttp.ClientConnectorError as error:
             return NoAnswer(f"no connection ({str(error)[:REASON_CHARACTERS_MAX]})", at_once=True)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             # A GET may be sent again: a server may close a connection at the moment at which it is used again.
-            return NoAnswer(f"the request failed ({type(error).__name__})", at_once=isinstance(error, httpx.HTTPError))
+            known = isinstance(error, aiohttp.ClientError)
+            return NoAnswer(f"the request failed ({type(error).__name__})", at_once=known)
 
     async def _read(self, url: str, headers: dict[str, str]) -> Answer:
-        async with self._http.stream("GET", url, headers=headers) as response:
-            body: bytes | None = b""
-            async for part in response.aiter_raw():
-                assert body is not None, "the loop ends when it is too long"
-                body += part
-                if len(body) > BODY_BYTES_MAX:
-                    body = None
-                    break
-            if response.status_code == 401 and self._token is not None:
+        # As it is: what is quoted stays quoted, dot segments included.
+        asked = self._session().get(URL(url, encoded=True), headers=headers, allow_redirects=False)
+        async with asked as response:
+            body = b""
+            while len(body) <= BODY_BYTES_MAX and (more := await response.content.read(BODY_BYTES_MAX + 1 - len(body))):
+                body += more
+            if response.status == 401 and self._token is not None:
                 self._token.renew()
-            wait_seconds = retry_after_seconds(response.headers, time.time())
-            return Answer(response.status_code, body, response.headers.get("content-encoding", ""), wait_seconds)
+            return Answer(
+                response.status,
+                body if len(body) <= BODY_BYTES_MAX else None,
+                response.headers.get("content-encoding", ""),
+                retry_after_seconds({"retry-after": response.headers.get("retry-after", "")}, time.time()),
+            )
+
+    def _session(self) -> aiohttp.ClientSession:
+        """The connections, opened by the first request: they belong to the event loop that it runs on."""
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._config.requests_max,
+                    keepalive_timeout=KEEP_ALIVE_SECONDS,
+                    ssl=self._tls if self._tls is not None else False,
+                ),
+                # What is told about one user must not be known to the request for the next one.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ringonce"},
+                timeout=aiohttp.ClientTimeout(total=None),  # the whole request has one limit, in `_answer`
+                auto_decompress=False,
+            )
+        return self._http
 
 
 _NAMES: Final[dict[type[Lookup], str]] = {

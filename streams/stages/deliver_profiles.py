@@ -33,7 +33,8 @@ from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.directory_rows import read_profile
 
-WAITING_MAX = 500  # of one lane, put aside until a fetch ends: a quarter of what it holds at all
+WAITING_MAX = 500  # of one lane, put aside until a fetch ends: a fraction of what it holds at all
+LOCAL_WAIT_MS_MAX = 30_000  # it waits in memory, and the offset with it
 
 
 class Lookups:
@@ -85,7 +86,8 @@ class Lookups:
 
     async def _patiently(self, source: ProfileSource, entry: Entry) -> Lookup:
         """What asks for its local time cannot come back by `scheduled`, so it waits here. It holds no slot."""
-        left_ms = entry.delivery["admitted_at"] + entry.policy.profile.wait_ms - self._now_ms()
+        wait_ms = min(entry.policy.profile.wait_ms, LOCAL_WAIT_MS_MAX)
+        left_ms = entry.delivery["admitted_at"] + wait_ms - self._now_ms()
         until = time.monotonic() + left_ms / 1000
         found = await _fetched(source, entry)
         while entry.local is not None and isinstance(found, Unavailable) and (left := until - time.monotonic()) > 0:
