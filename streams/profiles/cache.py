@@ -31,6 +31,7 @@ class ProfileCache:
         """Remember an answer; that there was none is not remembered."""
         if isinstance(found, Profile):
             self._others.pop(user_id, None)
+            self._found.pop(user_id, None)  # also where the new one is too large to be remembered
             if _size(found) <= self._found.maxsize:
                 self._found[user_id] = found
         elif isinstance(found, NotFound | Unusable):

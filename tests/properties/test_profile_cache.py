@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
@@ -50,6 +50,7 @@ class CacheModel(RuleBasedStateMachine):
 TestCacheModel = CacheModel.TestCase
 
 
+@example([(0, 10), (0, 5_000)])  # it has grown too large to be remembered: nor is the one before
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5_000)), max_size=60))
 def test_the_cache_never_holds_more_than_its_bound(answers: list[tuple[int, int]]) -> None:
     """However large the profiles are; one that is larger than all of it is not remembered."""
