@@ -45,6 +45,8 @@ OPENED_MAX = 1_000  # entries that one step opens: bounds the transaction
 # A whole step takes longer than many an answer does. After so many entries, 3 to 5 ms, the loop has its turn: what was
 # answered meanwhile makes room for the next requests.
 ENTRIES_AT_ONCE = 100
+STEP_SECONDS_EACH = 0.005  # of the broker, for a transaction: with twelve lanes each has one in 60 ms
+COMPANY_MAX = 100  # outcomes that make a step worth its price
 
 
 class DeliverLane(Lane):
@@ -81,6 +83,7 @@ class DeliverLane(Lane):
         }
         self._settled: Counter[Service] = Counter()
         self._offsets_at: float | None = None
+        self._stepped_at = 0.0
         self.sweeper = Sweeper(tables.deliveries, self.partition)
 
     async def run(self) -> None:
@@ -88,6 +91,7 @@ class DeliverLane(Lane):
         try:
             while True:
                 await self._wait_for_work()
+                await self._wait_for_company()
                 self._wake.clear()
                 async with self.context.gate:
                     attempts = await self._step()
@@ -159,6 +163,15 @@ class DeliverLane(Lane):
                 await self._wake.wait()
         except TimeoutError:
             return
+
+    async def _wait_for_company(self) -> None:
+        """Let more come together where a step has just been taken: a transaction costs the broker as much for one push
+        as for a hundred, and the more lanes there are, the fewer each can have."""
+        lanes = self.settings.services.share() * self.settings.partitions
+        left = self._stepped_at + lanes * STEP_SECONDS_EACH - time.monotonic()
+        if left > 0 and not self.draining and len(self._requests.finished) < COMPANY_MAX:
+            await asyncio.sleep(left)
+        self._stepped_at = time.monotonic()
 
     def _take_at(self) -> float | None:
         """When there is something to take that has room here (monotonic seconds)."""
