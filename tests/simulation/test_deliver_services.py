@@ -76,7 +76,7 @@ async def until_waiting(world: DeliverWorld, count: int) -> None:
     for _ in range(1_000):
         if world.lane._queue.waiting == count:
             return
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.002)  # a lane waits for company for as long
     raise AssertionError(f"{world.lane._queue.waiting} entries, not {count}")
 
 
