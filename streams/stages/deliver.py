@@ -220,6 +220,7 @@ class DeliverLane(Lane):
                     self._take_delivery(work, record, chunk.topic)
                 elif chunk.topic == self.topics.templates:
                     self._take_template(work, record)
+                    await asyncio.sleep(0)  # compiling a large one takes a third of a second
                 else:
                     self._take_directory(work, record, chunk.topic)
                 if count % ENTRIES_AT_ONCE == 0:

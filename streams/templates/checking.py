@@ -19,7 +19,6 @@ from streams.policies.rendering import (
     Text,
     TypeTemplate,
     Values,
-    VariantKey,
     missing_forms,
     render,
     sample_values,
@@ -83,7 +82,7 @@ def _forms(template: TypeTemplate) -> Iterator[str]:
 
 def _rendered(template: TypeTemplate, document: TemplateDocument) -> Iterator[str]:
     said = [text for variant in (*template.variants.values(), template.last) for text in variant.templates()]
-    profile = {"first_name": "first_name", **document.sample_profile}
+    profile = document.sample_profile
     data = {name: text for name, text in sample_values(said).items() if name not in profile}
     data.update(document.sample)
     for key in template.variants:
@@ -112,6 +111,3 @@ def _is_too_long(provider: str, text: Text, values: Values) -> bool:
     )
     request = _REQUESTS[provider](push, NOW)
     return isinstance(request, NotSent) and request.reason == TOO_LARGE
-
-
-__all__ = ["Checked", "VariantKey", "check"]

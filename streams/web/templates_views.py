@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -61,7 +62,7 @@ def templates_routes(library: TemplateLibrary, system: str) -> list[web.RouteDef
         try:
             asked = Preview.model_validate(await read_body(request))
             check_type(asked.type.encode("utf-8", "surrogatepass"))
-            template, text = previewed(library, asked)
+            template, text = await asyncio.to_thread(previewed, library, asked)  # compiling a large one takes long
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, each['loc']))}: {sentence(each)}" for each in error.errors()]
             return problem(400, "; ".join(lines))

@@ -95,6 +95,7 @@ async def play(line: StraightLine, library: TemplateLibrary) -> Story:
         ("anna", "de-AT", "Europe/Vienna"),
         ("bob", "en-GB", "Europe/London"),
         ("carl", None, None),
+        ("dora", None, None),
     ):
         await line.devices(user, WEB)
         if locale is not None:
@@ -113,11 +114,13 @@ async def play(line: StraightLine, library: TemplateLibrary) -> Story:
         await line.event("anna", "news", notification_id="anna news", data={"headline": "Hallo"})
         await line.event("anna", "sync", notification_id="anna sync", data={"cursor": "5"})
         await line.event("bob", "news", notification_id="bob news", data={})
+        await line.until_done()  # rendered by what counts now
         await publish(line, "broken", {"version": "2", "title": "{{ name | no_such_filter }}"})
         await until(lambda: library.why_refused("broken") is not None)
         story.refused, story.kept = library.why_refused("broken"), version(library, "broken")
         await publish(line, "order", {**ORDER, "version": "8"})
         await until(lambda: version(library, "order") == "topic 8")
+        await line.event("dora", "order", notification_id="dora order", data=DATA)
         await line.event("carl", "broken", notification_id="carl broken", data={})
         await publish(line, "broken", None)
         await until(lambda: version(library, "broken").startswith("types file"))
@@ -170,6 +173,7 @@ def test_image_link_and_data_reach_the_browser(story: Story) -> None:
 def test_the_claim_names_the_version(story: Story) -> None:
     """Whoever asks why a user read this finds it in the statuses; the version in force when it was claimed."""
     assert story.of("anna order", "SENDING") == ["claimed; template 7 of the topic"]
+    assert story.of("dora order", "SENDING") == ["claimed; template 8 of the topic"]
     [news] = story.of("anna news", "SENDING")
     assert news.endswith("of the types file")
     assert story.shown["anna news"]["title"] == "Hallo"

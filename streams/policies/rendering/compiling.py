@@ -12,7 +12,7 @@ from streams.policies.rendering import counting, locale_filters, text_filters
 from streams.policies.rendering.limits import SOURCE_CHARACTERS_MAX, TEXT_CHARACTERS_MAX, LimitError
 from streams.policies.rendering.sandbox import GLOBALS, Rendering, Sandbox
 
-COMPILED_CACHED: Final = 4_096  # sources, about 10 kB each: what a new version leaves as it was is not compiled anew
+COMPILED_CACHED: Final = 8_192  # sources, about 5 kB each: what a new version leaves as it was is not compiled anew
 BLANKS_MAX: Final = 4_096  # that a text may have around it, from loops and conditions
 
 SANDBOX: Final = Sandbox({**text_filters.FILTERS, **locale_filters.FILTERS}, text_filters.TESTS)
