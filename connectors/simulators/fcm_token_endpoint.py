@@ -19,6 +19,8 @@ GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 # Scopes that allow FCM to be used; a service account may ask for several, separated by spaces.
 SCOPES = {SCOPE, "https://www.googleapis.com/auth/cloud-platform"}
+# Google's own libraries name it as the audience, whatever the key file says of the endpoint.
+GOOGLE_URL = "https://oauth2.googleapis.com/token"
 ASSERTION_SECONDS_MAX = 3600
 # Google tolerates clocks that differ a little; it names no number.
 CLOCK_SKEW_SECONDS = 60
@@ -86,7 +88,7 @@ class TokenEndpoint:
         claims = token.claims
         if claims.get("iss") != self._client_email:
             raise _refuse("invalid_grant", "Invalid grant: account not found")
-        if claims.get("aud") != self.url:
+        if claims.get("aud") not in (self.url, GOOGLE_URL):
             raise _refuse("invalid_grant", f"Invalid JWT: Failed audience check. The right audience is {self.url}")
         now = self._clock_ms() // 1000
         try:
