@@ -35,10 +35,11 @@ class Refusal:
 # "Understand error codes", table of the `reason` values, complete but for those with 5xx. What concerns a setting (the
 # signing key, the topic) is worth another attempt once a person has mended it, so the backlog waits instead of being
 # given up. Apple: do not retry BadDeviceToken, DeviceTokenNotForTopic, Forbidden, ExpiredToken, Unregistered,
-# PayloadTooLarge.
+# PayloadTooLarge. BadDeviceToken is also what a right token of the other environment gets: to remove devices for it
+# would remove all of them when a setting is wrong, so only what comes with 410 says that an address is gone.
 REFUSALS = {
     "BadCollapseId": Refusal(400),
-    "BadDeviceToken": Refusal(400, gone=True),
+    "BadDeviceToken": Refusal(400),
     "BadExpirationDate": Refusal(400),
     "BadMessageId": Refusal(400),
     "BadPriority": Refusal(400),
@@ -59,6 +60,7 @@ REFUSALS = {
     "MissingProviderToken": Refusal(403, retry=True, provider_wide=True),
     "UnrelatedKeyIdInToken": Refusal(403, retry=True, provider_wide=True),
     "BadEnvironmentKeyIdInToken": Refusal(403, retry=True, provider_wide=True),
+    "BadEnvironmentKeyInToken": Refusal(403, retry=True, provider_wide=True),  # so the service says it, not the table
     "BadPath": Refusal(404),
     "MethodNotAllowed": Refusal(405),
     "ExpiredToken": Refusal(410, gone=True),
@@ -85,13 +87,12 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     wait_seconds = retry_after_seconds(answer.headers, now)
     if answer.status >= 500:
         return Unknown(reason, answer.status, SERVER_ERROR_WAIT_SECONDS if wait_seconds is None else wait_seconds)
-    # A reason that Apple adds later is judged by its status.
-    refusal = REFUSALS.get(reason) or Refusal(answer.status, retry=answer.status == 429, gone=answer.status == 410)
+    refusal = REFUSALS.get(reason) or _by_status(answer.status)
     gone_at_ms = None
     if refusal.gone:
         # Only a 410 carries it: when APNs first knew that the token was no longer good for the topic.
         timestamp = said.get("timestamp")
-        gone_at_ms = timestamp if isinstance(timestamp, int) and timestamp > 0 else int(now * 1000)
+        gone_at_ms = timestamp if type(timestamp) is int and timestamp > 0 else int(now * 1000)
     return NotSent(
         reason,
         retry=refusal.retry,
@@ -100,6 +101,11 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
         gone_at_ms=gone_at_ms,
         provider_wide=refusal.provider_wide,
     )
+
+
+def _by_status(status: int) -> Refusal:
+    """A reason that Apple adds later. 403: "an error with the certificate or with the provider's token"."""
+    return Refusal(status, retry=status in (403, 429), gone=status == 410, provider_wide=status == 403)
 
 
 def _document(body: bytes) -> dict[str, object]:

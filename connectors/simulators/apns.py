@@ -70,8 +70,8 @@ class ApnsSimulator(ProviderSimulator):
         key = ec.generate_private_key(ec.SECP256R1())
         write_private_key(self.key_file, key)
         self.tokens = ProviderTokens(self.key_id, self.team_id, key.public_key(), clock_ms)
-        # Over HTTP/2 only, as the real one.
-        self.listener = Listener(self, authority, self.faults, http1=False)
+        # Apple: HTTP/2 only, and "only one stream until you post a request with a valid authentication token".
+        self.listener = Listener(self, authority, self.faults, http1=False, one_stream_first=True)
         self._devices: dict[str, _Device] = {}
 
     @property

@@ -24,12 +24,13 @@ from connectors.simulators.faults import Fault, Strike
 from connectors.simulators.header_compression import PlainEncoder, QuickDecoder
 from connectors.simulators.http2_request import parse
 
-# What Apple's servers announce once a connection is authenticated.
+# What Apple's servers announce once a connection is authenticated, and one before.
 MAX_CONCURRENT_STREAMS = 1000
 MAX_HEADER_LIST_BYTES = 16 * 1024
 # A client that got a GOAWAY closes by itself; one that does not is cut off then.
 GOAWAY_LINGER_SECONDS = 2.0
 GOAWAY_REASON = b'{"reason":"Shutdown"}'
+_CREDENTIALS_REFUSED = (401, 403)
 
 
 class _Connection(h2.connection.H2Connection):
@@ -53,8 +54,12 @@ class Http2Connection(asyncio.Protocol):
         number: int,
         connections: set[asyncio.Transport],
         max_concurrent_streams: int = MAX_CONCURRENT_STREAMS,
+        *,
+        one_stream_first: bool = False,
     ) -> None:
         self._service = service
+        # What is announced once a request has shown good credentials; None: that is done.
+        self._streams_later = max_concurrent_streams if one_stream_first else None
         self._number = number
         self._connections = connections
         self._h2 = _Connection(
@@ -73,7 +78,7 @@ class Http2Connection(asyncio.Protocol):
         self._h2.local_settings = h2.settings.Settings(
             client=False,
             initial_values={
-                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: max_concurrent_streams,
+                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1 if one_stream_first else max_concurrent_streams,
                 h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADER_LIST_BYTES,
             },
         )
@@ -186,6 +191,9 @@ class Http2Connection(asyncio.Protocol):
 
     def _send(self, stream: int, response: Response) -> None:
         body = response.body
+        if self._streams_later is not None and response.status not in _CREDENTIALS_REFUSED:
+            self._h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self._streams_later})
+            self._streams_later = None
         try:
             self._h2.send_headers(stream, response.http2_headers, end_stream=not body)
             if not body:

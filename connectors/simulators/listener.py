@@ -21,6 +21,7 @@ class Listener:
     """Serves one `Service` on 127.0.0.1, on a free port.
 
     `http1`: clients without HTTP/2 are served too. `authority` None: plain HTTP/1.1, for the control port only.
+    `one_stream_first`: over HTTP/2 a client has one stream until it has shown good credentials.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Listener:
         faults: Faults,
         *,
         http1: bool = True,
+        one_stream_first: bool = False,
         max_concurrent_streams: int = MAX_CONCURRENT_STREAMS,
     ) -> None:
         self.port = 0
@@ -40,6 +42,7 @@ class Listener:
         self._authority = authority
         self._faults = faults
         self._http1 = http1
+        self._one_stream_first = one_stream_first
         self._connections: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
 
@@ -82,7 +85,13 @@ class Listener:
             return None
         connection = transport.get_extra_info("ssl_object")
         if connection is not None and connection.selected_alpn_protocol() == "h2":
-            return Http2Connection(self._service, next(_numbers), self._connections, self.max_concurrent_streams)
+            return Http2Connection(
+                self._service,
+                next(_numbers),
+                self._connections,
+                self.max_concurrent_streams,
+                one_stream_first=self._one_stream_first,
+            )
         if self._http1:
             return Http1Connection(self._service, next(_numbers), self._connections)
         return None

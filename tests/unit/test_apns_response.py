@@ -46,11 +46,32 @@ def test_a_410_says_since_when_the_token_is_gone() -> None:
     assert outcome.gone_at_ms == 1_699_000_000_123
 
 
-def test_a_bad_token_is_gone_from_now_on() -> None:
-    """Without a timestamp the address is gone since the answer."""
-    outcome = outcome_of_answer(answer(400, reason="BadDeviceToken"), NOW)
+@pytest.mark.parametrize("timestamp", [None, 0, -1, "1699000000123", True, 1e12])
+def test_a_410_without_a_usable_timestamp_means_now(timestamp: object) -> None:
+    """The address is gone since the answer."""
+    outcome = outcome_of_answer(answer(410, reason="ExpiredToken", timestamp=timestamp), NOW)
     assert isinstance(outcome, NotSent)
     assert outcome.gone_at_ms == 1_700_000_000_000
+
+
+@pytest.mark.parametrize("reason", ["BadDeviceToken", "DeviceTokenNotForTopic"])
+def test_a_token_of_another_environment_or_app_is_not_removed(reason: str) -> None:
+    """It may be the setting that is wrong, for all devices at once."""
+    assert outcome_of_answer(answer(400, reason=reason), NOW) == NotSent(reason, retry=False, status=400)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, NotSent("New", retry=False, status=400)),
+        (403, NotSent("New", retry=True, status=403, provider_wide=True)),
+        (410, NotSent("New", retry=False, status=410, gone_at_ms=1_700_000_000_000)),
+        (429, NotSent("New", retry=True, status=429)),
+    ],
+)
+def test_a_reason_that_apple_adds_later_is_judged_by_its_status(status: int, expected: NotSent) -> None:
+    """What concerns the credentials concerns all pushes, and waits for a person."""
+    assert outcome_of_answer(answer(status, reason="New"), NOW) == expected
 
 
 def test_too_many_requests_concern_the_device_and_too_many_tokens_concern_all() -> None:

@@ -171,11 +171,11 @@ def converse(bench: Bench, provider: str, *batches: list[Call]) -> tuple[Probe, 
 @pytest.mark.parametrize(("fault", "shown"), [(Fault.HANG, ["n-1", "n-2"]), (Fault.HANG_BEFORE, ["n-2"])])
 def test_a_request_hangs(bench: Bench, fault: Fault, shown: list[str]) -> None:
     """A request that hangs is never answered, while the next one on the same connection is."""
-    plan(bench, "apns").set(fault, count=1)
-    first, second = same_token(call(bench, "apns", "n-1"), call(bench, "apns", "n-2"))
-    _, answers = converse(bench, "apns", [first, second])
+    plan(bench, "webpush").set(fault, count=1)
+    first, second = same_token(call(bench, "webpush", "n-1"), call(bench, "webpush", "n-2"))
+    _, answers = converse(bench, "webpush", [first, second])
     assert (answers[0].status, answers[0].ended) == (None, False)
-    assert answers[1].status == 200
+    assert answers[1].status == 201
     assert recorded(bench) == shown
 
 
@@ -198,8 +198,8 @@ def test_a_stream_is_reset(bench: Bench, fault: Fault, code: ErrorCodes, shown: 
 
 def test_a_slow_answer_is_overtaken(bench: Bench) -> None:
     """A slow request is on record at once; its answer comes later than that of the next."""
-    plan(bench, "apns").set(Fault.SLOW, count=1, seconds=0.2)
-    first, second = same_token(call(bench, "apns", "n-1"), call(bench, "apns", "n-2"))
+    plan(bench, "webpush").set(Fault.SLOW, count=1, seconds=0.2)
+    first, second = same_token(call(bench, "webpush", "n-1"), call(bench, "webpush", "n-2"))
 
     async def talk() -> tuple[list[int], list[Answer]]:
         probe = await connect(first.url, bench.tls)
@@ -211,7 +211,7 @@ def test_a_slow_answer_is_overtaken(bench: Bench) -> None:
 
     ended, answers = bench.run(talk())
     assert ended == [3, 1]
-    assert [answer.status for answer in answers] == [200, 200]
+    assert [answer.status for answer in answers] == [201, 201]
     assert recorded(bench) == ["n-1", "n-2"]
 
 
@@ -219,10 +219,10 @@ def test_goaway_names_the_last_stream_that_counts(bench: Bench) -> None:
     """All streams up to the GOAWAY's last id are answered; the others are neither answered nor on record.
 
     stream   1    3    5    7
-             200  200  ✗    ✗      GOAWAY(last stream id 3), NO_ERROR
+             201  201  ✗    ✗      GOAWAY(last stream id 3), NO_ERROR
     """
-    plan(bench, "apns").set(Fault.GOAWAY_EVERY, every=3)
-    calls = same_token(*(call(bench, "apns", f"n-{number}") for number in range(1, 5)))
+    plan(bench, "webpush").set(Fault.GOAWAY_EVERY, every=3)
+    calls = same_token(*(call(bench, "webpush", f"n-{number}") for number in range(1, 5)))
 
     async def talk() -> tuple[Probe, list[Answer]]:
         probe = await connect(calls[0].url, bench.tls)
@@ -234,15 +234,15 @@ def test_goaway_names_the_last_stream_that_counts(bench: Bench) -> None:
     probe, answers = bench.run(talk())
     assert probe.goaway is not None
     assert (probe.goaway.last_stream_id, probe.goaway.error_code) == (3, ErrorCodes.NO_ERROR)
-    assert [answer.status for answer in answers] == [200, 200, None, None]
+    assert [answer.status for answer in answers] == [201, 201, None, None]
     assert recorded(bench) == ["n-1", "n-2"]
 
 
 def test_goaway_leaves_owed_answers_to_come(bench: Bench) -> None:
     """A request that was slow when the GOAWAY came is still answered."""
-    plan(bench, "apns").set(Fault.GOAWAY_EVERY, every=2)
-    plan(bench, "apns").set(Fault.SLOW, count=1, seconds=0.05)
-    first, second = same_token(call(bench, "apns", "n-1"), call(bench, "apns", "n-2"))
+    plan(bench, "webpush").set(Fault.GOAWAY_EVERY, every=2)
+    plan(bench, "webpush").set(Fault.SLOW, count=1, seconds=0.05)
+    first, second = same_token(call(bench, "webpush", "n-1"), call(bench, "webpush", "n-2"))
 
     async def talk() -> list[Answer]:
         probe = await connect(first.url, bench.tls)
@@ -251,7 +251,7 @@ def test_goaway_leaves_owed_answers_to_come(bench: Bench) -> None:
         probe.transport.close()
         return answers
 
-    assert [answer.status for answer in bench.run(talk())] == [200, None]
+    assert [answer.status for answer in bench.run(talk())] == [201, None]
 
 
 def test_a_goaway_connection_is_closed_when_the_client_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,17 +27,36 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield started
 
 
+STREAMS = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+
+
 def test_max_concurrent_streams_is_announced(bench: Bench) -> None:
     """The first SETTINGS say how many streams may be open."""
 
     async def talk() -> Probe:
-        probe = await connect(bench.sims.apns.url, bench.tls)
+        probe = await connect(bench.sims.fcm.url, bench.tls)
         await probe.until(lambda: bool(probe.settings))
         probe.transport.close()
         return probe
 
-    settings = bench.run(talk()).settings
-    assert settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] == 1000
+    assert bench.run(talk()).settings[STREAMS] == 1000
+
+
+def test_apns_gives_one_stream_until_it_has_seen_a_good_token(bench: Bench) -> None:
+    """A refused token leaves it at that, a good one opens the others, also where the push itself is refused."""
+    call = bench.apns_call()
+
+    async def talk() -> list[int]:
+        probe = await connect(call.url, bench.tls)
+        await probe.until(lambda: bool(probe.settings))
+        streams = [probe.settings[STREAMS]]
+        for each in (call.with_header("authorization", "bearer x"), call.with_header("apns-topic", None)):
+            await probe.until_ended(*probe.send(each))
+            streams.append(probe.settings[STREAMS])
+        probe.transport.close()
+        return streams
+
+    assert bench.run(talk()) == [1, 1, 1000]
 
 
 def test_more_streams_than_allowed_end_the_connection(tmp_path: Path) -> None:
@@ -68,7 +87,8 @@ def test_many_streams_at_once_are_all_answered(bench: Bench) -> None:
 
     async def talk() -> list[Answer]:
         probe = await connect(call.url, bench.tls)
-        answers: list[Answer] = []
+        answers = probe.send(call)
+        await probe.until_ended(*answers)
         for _ in range(10):
             # Within the flow-control window that the server opens at first.
             answers += probe.send(*[call] * 100)
@@ -148,6 +168,7 @@ def test_a_malformed_request_resets_its_stream(bench: Bench) -> None:
 
     async def talk() -> list[Answer]:
         probe = await connect(call.url, bench.tls)
+        await probe.until_ended(*probe.send(call))
         answers = probe.send(bad, call)
         await probe.until(lambda: answers[1].ended)
         probe.transport.close()
