@@ -40,6 +40,10 @@ ScheduleOutcome = Literal[
     "WOULD_EXPIRE",
     "UNKNOWN_ID",
 ]
+BroadcastAudience = Literal["ALL", "LIST", "FILTER"]
+BroadcastAction = Literal["PAUSE", "RESUME", "CANCEL"]
+BroadcastPhase = Literal["LOADING", "RUNNING", "PAUSED", "DONE", "CANCELLED", "EXPIRED", "REFUSED"]
+BroadcastState = Literal["LOADING", "RUNNING", "PAUSED", "DONE", "CANCELLED", "EXPIRED", "REFUSED", "UNKNOWN_ID"]
 
 FINAL_STATES: Final[frozenset[State]] = frozenset(
     (
@@ -174,6 +178,76 @@ class ScheduleLedger(TypedDict):
     retries_pending: int
     deferrals_front: bytes
     retries_front: bytes
+
+
+class Broadcast(TypedDict):
+    """One notification for many users, on every partition of `broadcasts`."""
+
+    broadcast_id: str
+    type: str
+    requested_at: int
+    requested_by: str
+    audience: BroadcastAudience
+    filter: NotRequired[str | None]
+    per_second: NotRequired[int | None]
+    dry_run: NotRequired[bool]
+    send_at: NotRequired[int | None]
+    expires_at: NotRequired[int | None]
+    send_at_local: NotRequired[str | None]
+    time_zone: NotRequired[str | None]
+    title: NotRequired[str | None]
+    body: NotRequired[str | None]
+    data: NotRequired[dict[str, str]]
+
+
+class BroadcastControl(TypedDict):
+    """Pause, resume or cancel a broadcast, on every partition of `broadcasts`."""
+
+    broadcast_id: str
+    action: BroadcastAction
+    request_id: str
+    requested_by: str
+    requested_at: int
+
+
+class BroadcastUsers(TypedDict):
+    """Some of the users of a broadcast to a list, on `broadcasts`."""
+
+    broadcast_id: str
+    users: list[str]
+
+
+class BroadcastProgress(TypedDict):
+    """State of broadcast: how far one broadcast is in one partition."""
+
+    phase: BroadcastPhase
+    reason: str
+    started_at: int
+    changed_at: int
+    cursor: bytes
+    seen: int
+    matched: int
+    not_matched: int
+    emitted: int
+    users: NotRequired[int | None]
+
+
+class BroadcastReport(TypedDict):
+    """Where a broadcast stands, on `broadcast-reports`."""
+
+    broadcast_id: str
+    partition: int | None
+    state: BroadcastState
+    reason: str
+    at: int
+    started_at: NotRequired[int | None]
+    dry_run: NotRequired[bool]
+    users: NotRequired[int | None]
+    seen: int
+    matched: int
+    not_matched: int
+    emitted: int
+    request_id: NotRequired[str | None]
 
 
 class Verdict(TypedDict):

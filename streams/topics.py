@@ -77,6 +77,12 @@ STREAMS: Final = (
     TopicSpec("statuses", "Every change of state, for anyone; key user_id:type."),
     TopicSpec("dead-letters", "Records that could not be worked on, with the reason.", retention_ms=30 * DAY_MS),
     TopicSpec("replays", "Which dead letters were replayed, in their partitions.", retention_ms=30 * DAY_MS),
+    TopicSpec("broadcasts", "Broadcasts, their users and commands for them, to every partition; key broadcast_id."),
+    TopicSpec(
+        "broadcast-reports",
+        "Where each broadcast stands, and its totals at the end; key broadcast_id.",
+        retention_ms=30 * DAY_MS,
+    ),
     _compacted("devices", "The devices of each user; key user_id."),
     _compacted("profiles", "The profile of each user; key user_id."),
     _compacted("preferences", "What each user wants to be told, and when; key user_id."),
@@ -86,6 +92,7 @@ TABLES: Final = {
     "slots": "Who holds each window; ids seen in the last 24 h (suppress).",
     "schedule": "What waits for its time (schedule).",
     "deliveries": "The claim and the outcome for each notification and device (deliver).",
+    "broadcasts": "How far each broadcast is, and the users of lists (broadcast).",
     "directory": "Devices, profiles and preferences, as deliver needs them (directory).",
 }
 
@@ -108,6 +115,8 @@ class TopicNames:
     statuses: str
     dead_letters: str
     replays: str
+    broadcasts: str
+    broadcast_reports: str
     devices: str
     profiles: str
     preferences: str
