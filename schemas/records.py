@@ -229,6 +229,7 @@ class BroadcastProgress(TypedDict):
     matched: int
     not_matched: int
     emitted: int
+    rows: NotRequired[int]
     users: NotRequired[int | None]
 
 

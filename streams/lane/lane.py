@@ -111,6 +111,8 @@ class ChunkQueue:
 class Lane(ABC):
     """What all lanes share: the queue with its bound, the check that nothing is missing, the commit."""
 
+    queued_records_max = QUEUED_RECORDS_MAX
+
     def __init__(self, context: LaneContext) -> None:
         self.context = context
         self.partition = context.partition
@@ -148,7 +150,7 @@ class Lane(ABC):
         elif chunk.topic in self.context.patient:
             take_at += PATIENCE_SECONDS
         queue.put(chunk, take_at)
-        if queue.records >= QUEUED_RECORDS_MAX and chunk.topic not in self._held:
+        if queue.records >= self.queued_records_max and chunk.topic not in self._held:
             self._held.add(chunk.topic)
             self.context.hold(chunk.topic, self.partition)
         self._wake.set()
@@ -162,7 +164,7 @@ class Lane(ABC):
         if not queue and last_too:
             queue = self._inbox_last
         taken = queue.take(records_max)
-        for topic in [topic for topic in self._held if self._inbox_of(topic).records < QUEUED_RECORDS_MAX // 2]:
+        for topic in [topic for topic in self._held if self._inbox_of(topic).records < self.queued_records_max // 2]:
             self.context.release(topic, self.partition)
             self._held.discard(topic)
         return taken
@@ -241,6 +243,8 @@ class Decider(Protocol):
 class StepLane(Lane):
     """The lane of a stage that decides without waiting: take, decide, commit, again."""
 
+    step_records_max = STEP_RECORDS_MAX
+
     def __init__(self, context: LaneContext, decider: Decider, clock: WallClock | None = None) -> None:
         super().__init__(context)
         self.decider = decider
@@ -251,7 +255,7 @@ class StepLane(Lane):
         while not self.draining:
             await self.wait(self._seconds_until_next())
             async with self.context.gate:
-                chunks = [] if self.letters.is_paused else self.take(STEP_RECORDS_MAX)
+                chunks = [] if self.letters.is_paused else self.take(self.step_records_max)
                 now = self._clock.now_ms()
                 step = self.decider.step([chunk for chunk in chunks if chunk.records], now)
                 step.decided_at = now

@@ -159,6 +159,18 @@ class LaneTable(faust.Table[bytes, bytes]):
             cursor.next()
         return rows
 
+    def count(self, partition: int, start: bytes, end: bytes, limit: int) -> tuple[int, bytes]:
+        """Count at most `limit` committed rows with start <= key < end; return also the key of the last one."""
+        options = rocksdict.ReadOptions()
+        options.set_iterate_upper_bound(end)
+        cursor = self.store.partition(partition).iter(options)
+        counted, last = 0, b""
+        cursor.seek(start)
+        while counted < limit and cursor.valid() and (key := cursor.key()) < end:
+            counted, last = counted + 1, key
+            cursor.next()
+        return counted, last
+
     def write_rows(
         self, store: rocksdict.Rdict, batch: rocksdict.WriteBatch, changes: Iterable[tuple[bytes, bytes | None]]
     ) -> None:
