@@ -1,10 +1,11 @@
-"""The worker's Faust app: the three stages over their tables, from settings, types and connectors."""
+"""The worker's Faust app: the four stages over their tables, from settings, types and connectors."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from functools import lru_cache
 from typing import Any, cast
@@ -26,6 +27,10 @@ from streams.policies.retrying import RetryPolicy
 from streams.policies.suppression import SlotPolicy
 from streams.profiles.source import ProfileSource
 from streams.settings import Settings, kafka_client_options
+from streams.stages.broadcast import BroadcastDecider, BroadcastLane
+from streams.stages.broadcast_metrics import BroadcastCollector
+from streams.stages.broadcast_tell import BroadcastOptions
+from streams.stages.broadcast_users import DirectoryUsers
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_metrics import ServicesCollector
 from streams.stages.deliver_services import ServiceRule, Services
@@ -41,6 +46,9 @@ from streams.topics import TopicNames
 from streams.types_file import USERS_ZONE, NotificationTypes, TypePolicy
 from streams.web.address import advertised_host, web_port
 
+BROADCAST_STEPS_AT_ONCE = 2  # of one worker, beside those of the other stages: bulk never keeps them waiting
+# So many deliveries of a partition wait in memory before broadcasts to its users wait too: some seconds of its work.
+BEHIND_RECORDS = 1_000
 LANE_IN_FLIGHT_MIN = 16  # with many partitions each lane still has a few requests under way
 
 
@@ -54,7 +62,7 @@ class AppParts:
     codec: Codec = field(default_factory=Codec)
     profiles: ProfileSource | None = None
     templates: TemplateLibrary | None = None  # without one, only the types file says anything
-    stages: frozenset[str] = frozenset(("suppress", "schedule", "deliver"))
+    stages: frozenset[str] = frozenset(("suppress", "schedule", "deliver", "broadcast"))
     wall_ms: Callable[[], int] = wall_ms
     chance: Callable[[], float] = random.random
     faust: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +102,8 @@ def create_app(parts: AppParts) -> LaneApp:
         app.install(_schedule(app, parts, topics))
     if "deliver" in parts.stages:
         app.install(_deliver(app, parts, topics))
+    if "broadcast" in parts.stages:
+        app.install(_broadcast(app, parts, topics))
     return app
 
 
@@ -188,6 +198,41 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
 def caps_of(types: NotificationTypes) -> tuple[Cap, ...]:
     """Return the caps as deliver wants them."""
     return tuple(Cap(cap.limit, cap.window_seconds * 1000) for cap in types.caps)
+
+
+def _broadcast(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
+    table = app.lane_table(LaneTable, "broadcasts")
+    directory = app.tables.get("directory") or app.lane_table(LaneTable, "directory")
+    assert isinstance(directory, LaneTable)
+    settings = parts.settings
+    gate = asyncio.Semaphore(BROADCAST_STEPS_AT_ONCE)
+
+    def deciders() -> dict[int, BroadcastDecider]:
+        lanes = cast("dict[int, StepLane]", app.lanes.lanes("broadcast"))
+        return {partition: cast(BroadcastDecider, lane.decider) for partition, lane in lanes.items()}
+
+    app.metrics.add(BroadcastCollector(deciders))
+
+    def new_lane(context: LaneContext) -> BroadcastLane:
+        partition = context.partition
+
+        def is_here() -> bool:
+            # All lanes are opened together, once all tables are recovered. Partitions of workers that do not know this
+            # stage yet are assigned apart from it: then the directory may be elsewhere, and its local rows old.
+            return "deliver" not in app.lanes.stages or partition in app.lanes.lanes("deliver")
+
+        def is_behind() -> bool:
+            lane = app.lanes.lanes("deliver").get(partition)
+            return lane is not None and lane.queued_records >= BEHIND_RECORDS
+
+        options = BroadcastOptions(
+            settings.broadcast_per_second, lambda name: parts.types.policy(name) is not None, is_behind
+        )
+        users = DirectoryUsers(directory, partition, is_here)
+        decider = BroadcastDecider(partition, settings.partitions, table, users, topics, parts.codec, options)
+        return BroadcastLane(replace(context, gate=gate), decider)
+
+    return Stage("broadcast", (topics.broadcasts,), (table,), new_lane)
 
 
 def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[bytes], SlotPolicy | None]:

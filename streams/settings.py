@@ -215,6 +215,13 @@ class Settings(BaseSettings):
         description="Scheduled notifications released per second, over all partitions and workers; each partition "
         "has its equal share. 0: no limit.",
     )
+    broadcast_per_second: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Users told per second by a broadcast that names no pace of its own, over all partitions and "
+        "workers; each partition has its equal share.",
+    )
     deliver_in_flight: int = Field(
         1000, ge=1, le=100_000, description="Pushes that one worker has under way at most, to each provider."
     )

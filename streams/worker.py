@@ -1,4 +1,4 @@
-"""A worker: one process with the three stages over the partitions that the group gives it.
+"""A worker: one process with all stages over the partitions that the group gives it.
 
 It ends in one of two ways. Told to stop, it takes nothing new, notes the outcomes of what is under way, and leaves.
 When anything fails that only recovery can mend (a fenced producer, a commit of unknown outcome, a lost chunk),

@@ -1,4 +1,4 @@
-"""Broadcasts over crashes, commands, owners and users that come and go: nobody is told twice, nobody who stays is missed.
+"""Broadcasts over crashes, commands, owners and users that come and go: nobody told twice, nobody who stays missed.
 
 Small steps, so that each broadcast takes many of them.
 """
@@ -69,7 +69,7 @@ class BroadcastModel(RuleBasedStateMachine):
     @rule(name=st.sampled_from(IDS), users=st.lists(st.sampled_from([*USERS, "stranger"]), max_size=6))
     def list_users(self, name: str, users: list[str]) -> None:
         """Users of a list are written, before the start or too late."""
-        self.world.list(name, users)
+        self.world.list_users(name, users)
         if name not in self.started:
             self.listed[name].update(users)
 

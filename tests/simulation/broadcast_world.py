@@ -1,4 +1,4 @@
-"""broadcast on one or more partitions over a log in memory and a directory on real RocksDB, with a clock that is set."""
+"""broadcast on partitions over a log in memory, with a directory on real RocksDB and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Broadcasts:
         }
         self.everywhere("Broadcast", record)
 
-    def list(self, name: str, users: Iterable[str]) -> None:
+    def list_users(self, name: str, users: Iterable[str]) -> None:
         """Write the users of a list, one record for each partition."""
         parts: dict[int, list[str]] = {}
         for user in users:

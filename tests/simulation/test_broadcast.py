@@ -108,9 +108,9 @@ def test_buckets_part_the_users(one: Broadcasts) -> None:
 
 
 def test_a_list_is_told_in_full_and_each_once(three: Broadcasts) -> None:
-    """Whoever is named twice, in one record or in two, is told once; whoever is not known is told too, and ends there."""
-    three.list("b", ["x", "user-001", "user-001"])
-    three.list("b", ["user-001", "ü", "x"])
+    """Whoever is named twice, in one record or in two, is told once; whoever has no device is told too, and ends so."""
+    three.list_users("b", ["x", "user-001", "user-001"])
+    three.list_users("b", ["user-001", "ü", "x"])
     three.run()
     assert three.told("b") == {}
     three.start("b", "LIST")
@@ -118,7 +118,7 @@ def test_a_list_is_told_in_full_and_each_once(three: Broadcasts) -> None:
     assert three.told("b") == {"x": 1, "user-001": 1, "ü": 1}
     (total,) = three.totals("b")
     assert (total["state"], total["users"], total["seen"], total["emitted"]) == ("DONE", 3, 3, 3)
-    three.list("b", ["late"])
+    three.list_users("b", ["late"])
     three.run()
     assert set(three.told("b")) == {"x", "user-001", "ü"}
     assert all(not key.startswith(b"l") for stage in three.stages for key in local_rows(three.table, stage.partition))
@@ -126,7 +126,7 @@ def test_a_list_is_told_in_full_and_each_once(three: Broadcasts) -> None:
 
 def test_a_list_that_comes_with_its_start_is_complete(one: Broadcasts) -> None:
     """Taken in the same step as the start, its rows are told all the same."""
-    one.list("b", ["x", "y"])
+    one.list_users("b", ["x", "y"])
     one.start("b", "LIST")
     one.run()
     assert one.told("b") == {"x": 1, "y": 1}
@@ -201,7 +201,7 @@ def test_pause_resume_cancel(three: Broadcasts) -> None:
     three.run()
     three.run(HOUR_MS)
     assert sum(three.told("b").values()) == after
-    answers = {each["request_id"]: set() for each in three.reports("b") if each["request_id"]}
+    answers: dict[str, set[tuple[int, str]]] = {r: set() for r in (paused, resumed, cancelled, again)}
     for each in three.reports("b"):
         if each["request_id"]:
             answers[each["request_id"]].add((each["partition"], each["state"]))
@@ -234,7 +234,7 @@ def test_what_is_of_no_use_any_more_is_not_told(one: Broadcasts) -> None:
 
 def test_a_list_that_nobody_starts_is_thrown_away(three: Broadcasts) -> None:
     """After a day, with its rows; a start that comes later still ends everywhere."""
-    three.list("b", ["x", "y", "z"])
+    three.list_users("b", ["x", "y", "z"])
     three.run()
     three.run(DAY_MS)
     assert not any(key.startswith(b"l") for stage in three.stages for key in local_rows(three.table, stage.partition))
@@ -261,7 +261,7 @@ def test_what_cannot_be_begun_is_refused(one: Broadcasts, monkeypatch: pytest.Mo
     one.start("unknown", type="other")
     one.start("first", per_second=1)
     one.start("second")
-    one.list("third", ["x"])
+    one.list_users("third", ["x"])
     one.run()
     assert [one.totals(name)[0]["state"] for name in ("unknown", "second")] == ["REFUSED", "REFUSED"]
     assert "other" in one.totals("unknown")[0]["reason"]
@@ -327,8 +327,8 @@ def _report(name: str) -> dict[str, Any]:
 
 def test_what_ended_is_forgotten(three: Broadcasts) -> None:
     """After a week nothing is left, of a list of many users neither; what nobody completes is forgotten later."""
-    three.list("many", [f"listed-{number}" for number in range(900)])
-    three.list("many", [f"more-{number}" for number in range(900)])
+    three.list_users("many", [f"listed-{number}" for number in range(900)])
+    three.list_users("many", [f"more-{number}" for number in range(900)])
     three.start("many", "LIST")
     three.start("b")
     three.write(1, "BroadcastReport", _report("never complete"))
@@ -356,7 +356,7 @@ def test_a_long_list_is_told_and_removed_in_portions(one: Broadcasts) -> None:
     """No step tells or removes more than so many."""
     users = [f"listed-{number:05d}" for number in range(5_000)]
     for start in range(0, 5_000, 1_000):
-        one.list("b", users[start : start + 1_000])
+        one.list_users("b", users[start : start + 1_000])
     one.start("b", "LIST")
     sizes, removed = [], []
     while one.stages[0].has_work():

@@ -34,8 +34,8 @@ def _start(world: Broadcasts, audience: str) -> set[str]:
     if audience == "LIST":
         wanted = {*USERS[::2], "x", "y"}
         for start in range(0, len(USERS), 4):
-            world.list("b", [*USERS[start : start + 4 : 2], "x"])
-        world.list("b", ["y", "x"])
+            world.list_users("b", [*USERS[start : start + 4 : 2], "x"])
+        world.list_users("b", ["y", "x"])
     elif audience == "FILTER":
         wanted -= {"user-03", "user-11"}
     world.start("b", audience, filter=filter)
@@ -79,7 +79,7 @@ def _assert_sound(world: Broadcasts) -> None:
 @pytest.mark.parametrize("action", ["PAUSE", "CANCEL"])
 @pytest.mark.parametrize("crash", ["before the commit", "after the commit"])
 def test_a_command_at_any_step(tmp_path: Path, action: str, crash: Crash) -> None:
-    """With a crash in the very step that takes it: after the answer nobody is told, and the answer says how many were."""
+    """With a crash in the very step that takes it: after the answer nobody is told; it says how many were before."""
     for at in range(STEPS):
         world = Broadcasts(tmp_path / str(at))
         try:
