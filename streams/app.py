@@ -202,7 +202,8 @@ def caps_of(types: NotificationTypes) -> tuple[Cap, ...]:
 
 def _broadcast(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     table = app.lane_table(LaneTable, "broadcasts")
-    directory = app.tables.get("directory") or app.lane_table(LaneTable, "directory")
+    has_directory = "directory" in app.tables  # that of deliver
+    directory = app.tables["directory"] if has_directory else app.lane_table(LaneTable, "directory")
     assert isinstance(directory, LaneTable)
     settings = parts.settings
     gate = asyncio.Semaphore(BROADCAST_STEPS_AT_ONCE)

@@ -7,14 +7,26 @@ import sys
 import typer
 
 from connectors.embedded_kafka import EmbeddedKafkaError
-from streams.commands import audit, broker, dead_letters, demo, publish, schedule, template, topics, version, worker
+from streams.commands import (
+    audit,
+    broadcast,
+    broker,
+    dead_letters,
+    demo,
+    publish,
+    schedule,
+    template,
+    topics,
+    version,
+    worker,
+)
 from streams.commands.terminal import err
 from streams.kafka_ready import KafkaUnreachableError
 from streams.settings import SettingsError
 from streams.templates.documents import TemplatesError
 from streams.types_file import TypesFileError
 
-COMMANDS = (demo, worker, topics, publish, template, schedule, dead_letters, audit, broker, version)
+COMMANDS = (demo, worker, topics, publish, broadcast, template, schedule, dead_letters, audit, broker, version)
 
 app = typer.Typer(
     name="ringonce",

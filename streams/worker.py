@@ -30,6 +30,7 @@ from streams.lane.lane import wall_ms
 from streams.lane.table import LaneTable
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
 from streams.profiles.metrics import UserServiceCollector
+from streams.publish.broadcasts import BroadcastCommands
 from streams.publish.dead_letters import DeadLetters
 from streams.publish.intake import Intake
 from streams.publish.schedule_commands import ScheduleCommands
@@ -42,6 +43,7 @@ from streams.templates.prerender import Prerender
 from streams.topics import TopicNames, ensure_topics
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
+from streams.web.broadcast_views import BroadcastParts, install_broadcast_views
 from streams.web.dead_letters_views import install_dead_letters_views
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
@@ -129,6 +131,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         app.metrics.add(UserServiceCollector(user_service))
     commands = ScheduleCommands(settings, codec)
     install_schedule_views(app, routing, commands)
+    broadcasts = BroadcastCommands(settings, codec)
+    install_broadcast_views(BroadcastParts(app, routing, broadcasts, types))
     install_dead_letters_views(app, DeadLetters(settings, codec))
     notifications = TopicNames.of(settings).notifications
     intake = Intake(settings, notifications)
@@ -157,6 +161,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         await follower.close()
         await routing.close()
         await commands.close()
+        await broadcasts.close()
         await intake.close()
         await profile_intake.close()
         for connector in connectors.values():

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
-import httpx
 import typer
 from aiokafka.errors import KafkaError
 from rich.table import Table
@@ -19,15 +15,14 @@ from schemas.poison import PoisonError
 from schemas.records import ScheduleAnswer
 from schemas.registry import RegistryError
 from streams.codec import open_codec
+from streams.commands.asking import get, instant, instant_in, quoted, shown, worker_url
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, out, quiet_clients, say
 from streams.kafka_ready import wait_for_kafka
-from streams.publish.instants import duration_ms, instant_ms
 from streams.publish.schedule_commands import Asked, ScheduleCommands, Target
 from streams.settings import Settings, load_settings
 from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
 
-ASK_SECONDS_MAX = 10.0
 DONE = ("CANCELLED", "MOVED")
 Ask = Callable[[ScheduleCommands], Awaitable[Asked]]
 
@@ -60,15 +55,15 @@ def list_(
 ) -> None:
     """List what is pending, in due order."""
     settings = load_settings()
-    base = url or _worker_url(settings)
+    base = url or worker_url(settings)
     if user is None:
         query = {"from": since, "to": until, "limit": str(limit), "type": type_}
         given = {name: value for name, value in query.items() if value is not None}
-        found = _get(f"{base}/schedule", given)
+        found = get(f"{base}/schedule", given)
     else:
         types = [type_] if type_ else sorted(NotificationTypes.load(settings.types_file).policies)
-        pages = [_get(f"{base}/schedule/{_quoted(user)}/{_quoted(each)}") for each in types]
-        bounds = _instant("--from", since) or 0, _instant("--to", until)
+        pages = [get(f"{base}/schedule/{quoted(user)}/{quoted(each)}") for each in types]
+        bounds = instant("--from", since) or 0, instant("--to", until)
         rows = [row for page in pages for row in page["notifications"]]
         rows = [row for row in rows if bounds[0] <= row["due_at"] and (bounds[1] is None or row["due_at"] < bounds[1])]
         rows.sort(key=lambda row: row["due_at"])
@@ -81,17 +76,17 @@ def list_(
         table.add_column(name, overflow="fold")
     for row in found["notifications"]:
         note = "its next attempt" if row["kind"] == "retry" else ""
-        table.add_row(_shown(row["due_at"]), row["user_id"], row["type"], row["notification_id"], note)
+        table.add_row(shown(row["due_at"]), row["user_id"], row["type"], row["notification_id"], note)
     out.print(table)
     if found["complete_until"] is not None:
-        say(f"more is due from {_shown(found['complete_until'])} on: --from, --limit")
+        say(f"more is due from {shown(found['complete_until'])} on: --from, --limit")
 
 
 @schedule.command()
 def show(user: User, type_: Kind, notification_id: Id, url: Url = None) -> None:
     """Show one pending notification in full, as JSON. Exit code 1: it is not pending."""
-    base = url or _worker_url(load_settings())
-    out.print_json(json.dumps(_get(f"{base}/schedule/{_quoted(user)}/{_quoted(type_)}/{_quoted(notification_id)}")))
+    base = url or worker_url(load_settings())
+    out.print_json(json.dumps(get(f"{base}/schedule/{quoted(user)}/{quoted(type_)}/{quoted(notification_id)}")))
 
 
 @schedule.command()
@@ -122,10 +117,7 @@ def move(
     """Give one another time. Exit code 1: it was too late, or nothing is known of it; the answer says which."""
     if (to is None) == (to_in is None):
         fail("give either --to or --in", 2)
-    try:
-        due_at = _instant("--to", to) if to_in is None else _now_ms() + duration_ms(to_in)
-    except ValueError as error:
-        fail(f"--in: {error}", 2)
+    due_at = instant("--to", to) if to_in is None else instant_in("--in", to_in)
     assert due_at is not None, "one of the two is there"
     target = Target(user, type_, notification_id)
     _command(lambda commands: commands.move(target, due_at, by or login(), seconds), seconds, wait_seconds)
@@ -162,12 +154,12 @@ async def _ask(settings: Settings, ask: Ask, wait_seconds: float) -> Asked:
 def sentence(answer: ScheduleAnswer) -> str:
     """Return an answer as a person reads it: the outcome, then what it means."""
     ended_at = answer.get("ended_at")
-    when = "" if ended_at is None else f" at {_shown(ended_at)}"
+    when = "" if ended_at is None else f" at {shown(ended_at)}"
     match answer["outcome"]:
         case "CANCELLED":
-            said = f"it was due at {_shown(answer.get('due_at_before'))}"
+            said = f"it was due at {shown(answer.get('due_at_before'))}"
         case "MOVED":
-            said = f"due at {_shown(answer.get('due_at_after'))} instead of {_shown(answer.get('due_at_before'))}"
+            said = f"due at {shown(answer.get('due_at_after'))} instead of {shown(answer.get('due_at_before'))}"
         case "ALREADY_RELEASED":
             said = f"it was released{when}" if when else "it is being delivered, and waits for its next attempt"
         case "ALREADY_CANCELLED":
@@ -175,54 +167,9 @@ def sentence(answer: ScheduleAnswer) -> str:
         case "ALREADY_EXPIRED":
             said = f"it was of no use any more{when}"
         case "WOULD_EXPIRE":
-            said = f"it would be of no use any more then; it stays due at {_shown(answer.get('due_at_before'))}"
+            said = f"it would be of no use any more then; it stays due at {shown(answer.get('due_at_before'))}"
         case "UNKNOWN_ID":
             until = answer.get("holds_until")
             said = "nothing of this id is pending, and nothing ended under it within 24 hours"
-            said += "" if until is None else f"; should it still come, before {_shown(until)}, it is cancelled then"
+            said += "" if until is None else f"; should it still come, before {shown(until)}, it is cancelled then"
     return f"{answer['outcome']}: {said}"
-
-
-def _get(url: str, query: dict[str, str] | None = None) -> Any:
-    try:
-        answer = httpx.get(url, params=query, timeout=ASK_SECONDS_MAX, trust_env=False)
-    except httpx.HTTPError as error:
-        fail(f"no worker answers at {url}: {error or type(error).__name__}; is one running? --url names another one")
-    try:
-        document = answer.json()
-    except ValueError:
-        fail(f"{url} is no worker of ringonce: it answers {answer.status_code} without JSON")
-    if answer.status_code != 200:
-        fail(str(document.get("detail", document)))
-    return document
-
-
-def _worker_url(settings: Settings) -> str:
-    host = settings.web_advertised_host or settings.web_host
-    if not settings.web_port:
-        fail("the workers listen on any free port: name one with --url", 2)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.web_port}"
-
-
-def _quoted(part: str) -> str:
-    return quote(part, safe="").replace(".", "%2E")
-
-
-def _shown(at: int | None) -> str:
-    if at is None:
-        return "?"
-    try:
-        return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return str(at)
-
-
-def _instant(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else instant_ms(text)
-    except ValueError as error:
-        fail(f"{option}: {error}", 2)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
