@@ -94,7 +94,7 @@ def start(
     settings = load_settings()
     quiet_clients()
     values: dict[str, Any] = {
-        "broadcast_id": id_ or str(uuid.uuid4()),
+        "broadcast_id": str(uuid.uuid4()) if id_ is None else id_,
         "type": type_,
         "audience": "all" if all_ else "list" if users_file is not None else "filter",
         "filter": filter_,
@@ -204,16 +204,16 @@ def show(
     address = f"{url or worker_url(load_settings())}/broadcasts/{quoted(broadcast_id)}"
     found = get(address)
     while follow and found["state"] not in ENDS:
-        say(_line(found))
+        say(progress_line(found))
         time.sleep(FOLLOW_SECONDS)
         found = get(address)
     if as_json:
         out.print_json(json.dumps(found))
     else:
-        out.print(_line(found), markup=False)
+        out.print(progress_line(found), markup=False)
 
 
-def _line(each: dict[str, Any]) -> str:
+def progress_line(each: dict[str, Any]) -> str:
     """`RUNNING: 120,000 of 1,000,000 users seen, 118,230 told, 2,000/s, 7m 20s left; waits for …`."""
     told = f"{each['matched']:,} would be told" if each.get("dry_run") else f"{each['emitted']:,} told"
     parts = [f"{_seen(each)} users seen", told]

@@ -207,7 +207,7 @@ def test_the_metrics_show_the_ledger(two: Two) -> None:
 
 
 def test_from_the_shell(two: Two, tmp_path: Path) -> None:
-    """Dry run, start, show, list, pause, resume, cancel; the exit code tells whether it was done."""
+    """Dry run, start, show, list, pause, cancel; the exit code tells whether it was done."""
     _, url, _ = two
     kind = f"--type=t{uuid.uuid4().hex[:8]}"
     dry = ringonce(two, "broadcast", "start", kind, "--filter", "bucket < 50", "--dry-run")
@@ -219,47 +219,16 @@ def test_from_the_shell(two: Two, tmp_path: Path) -> None:
     shown = ringonce(two, "broadcast", "show", f"shell-{kind}", "--follow", "--url", url)
     assert shown.returncode == 0 and shown.stdout.startswith("DONE: "), shown.stderr
     assert f"{count} told" in shown.stdout
-    listed = ringonce(two, "broadcast", "list", "--url", url, "--json")
-    assert f"shell-{kind}" in [each["broadcast_id"] for each in json.loads(listed.stdout)["broadcasts"]]
     assert f"shell-{kind}" in ringonce(two, "broadcast", "list", "--url", url).stdout
     users = tmp_path / "users.txt"
     users.write_text("\n".join(user_id(number) for number in range(40)), encoding="utf-8")
     slow = f"slow-{kind}"
     ringonce(two, "broadcast", "start", kind, "--users-file", str(users), "--id", slow, "--per-second", "6")
-    for action, state in (("pause", "PAUSED"), ("resume", "RUNNING"), ("cancel", "CANCELLED")):
-        done = ringonce(two, "broadcast", action, slow, "--by", "ops")
-        assert (done.returncode, done.stdout.split(":")[0]) == (0, state), done.stderr
+    paused = ringonce(two, "broadcast", "pause", slow, "--by", "ops")
+    assert (paused.returncode, paused.stdout.split(":")[0]) == (0, "PAUSED"), paused.stderr
+    done = ringonce(two, "broadcast", "cancel", slow)
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "CANCELLED"), done.stderr
     assert "not recalled" in done.stdout
-    late = ringonce(two, "broadcast", "resume", slow)
-    assert late.returncode == 1 and "too late" in late.stderr
-    unknown = ringonce(two, "broadcast", "cancel", "nothing")
-    assert unknown.returncode == 1 and "no broadcast of this id" in unknown.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--type", "t"], "give one of --all"),
-        (["--type", "t", "--all", "--filter", "bucket = 1"], "give one of --all"),
-        (["--type", "t", "--filter", "bukket = 1"], "did you mean bucket?"),
-        (["--type", "a b", "--all"], "type"),
-        (["--type", "t", "--all", "--expires-in", "soon"], "--expires-in"),
-        (["--type", "t", "--users-file", "/nowhere"], "/nowhere"),
-    ],
-)
-def test_a_mistake_at_the_shell_is_named(two: Two, arguments: list[str], said: str) -> None:
-    """With exit code 2, and nothing is begun."""
-    done = ringonce(two, "broadcast", "start", *arguments)
-    assert done.returncode == 2
-    assert said in done.stderr and "Traceback" not in done.stderr
-
-
-def test_a_line_that_is_no_user_is_named(two: Two, tmp_path: Path) -> None:
-    """Nobody is told, whoever stands before it."""
-    users = tmp_path / "users.txt"
-    users.write_bytes(b"good\n\xff\xfe\n")
-    done = ringonce(two, "broadcast", "start", "--type", "t", "--users-file", str(users))
-    assert done.returncode == 2 and "line 2" in done.stderr and "nobody has been told" in done.stderr
 
 
 def test_without_a_worker_a_command_says_so(kafka: str, prefix: str) -> None:
