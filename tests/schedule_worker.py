@@ -23,11 +23,9 @@ from streams.types_file import NotificationTypes
 LOOK_SECONDS = 0.2
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, stages: frozenset[str] = frozenset({"schedule"})) -> int:
     """Work until told to stop. Returns the exit code."""
-    app = create_app(
-        AppParts(settings, NotificationTypes.load(), stages=frozenset({"schedule"}), faust={"web_enabled": False})
-    )
+    app = create_app(AppParts(settings, NotificationTypes.load(), stages=stages, faust={"web_enabled": False}))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app.finalize()

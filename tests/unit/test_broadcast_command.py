@@ -65,8 +65,17 @@ def test_a_worker_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 def report(state: BroadcastState, emitted: int = 0) -> BroadcastReport:
     """What one partition answers."""
-    counts: Any = {"seen": emitted, "matched": emitted, "not_matched": 0, "emitted": emitted}
-    return {"broadcast_id": "b", "partition": 0, "state": state, "reason": "", "at": 0, **counts}
+    return {
+        "broadcast_id": "b",
+        "partition": 0,
+        "state": state,
+        "reason": "",
+        "at": 0,
+        "seen": emitted,
+        "matched": emitted,
+        "not_matched": 0,
+        "emitted": emitted,
+    }
 
 
 @pytest.mark.parametrize(
