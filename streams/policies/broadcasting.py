@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final, Literal, NamedTuple
 
-from streams.policies.scheduling import Bucket, next_release_at, refill
+from streams.policies.pacing import Bucket, next_token_at, refill
 
 Phase = Literal["LOADING", "RUNNING", "PAUSED", "DONE", "CANCELLED", "EXPIRED", "REFUSED"]
 Action = Literal["PAUSE", "RESUME", "CANCEL"]
@@ -75,7 +75,7 @@ def room(bucket: Bucket, now: int, per_second: float) -> tuple[Bucket, int]:
 
 def next_step_at(bucket: Bucket, per_second: float, users_max: int) -> int:
     """Return when it is worth the next step: with the users of `STEP_SECONDS`, or as many as one takes."""
-    return next_release_at(bucket, per_second, max(1.0, min(per_second * STEP_SECONDS, users_max)))
+    return next_token_at(bucket, per_second, max(1.0, min(per_second * STEP_SECONDS, users_max)))
 
 
 class Pace(NamedTuple):

@@ -36,9 +36,9 @@ def spend(bucket: Bucket, tokens: int) -> Bucket:
     return bucket._replace(tokens=bucket.tokens - tokens)
 
 
-def next_token_at(bucket: Bucket, per_second: float) -> int:
-    """Return when the next whole token is there, milliseconds since the epoch."""
-    missing = max(0.0, 1.0 - bucket.tokens)
+def next_token_at(bucket: Bucket, per_second: float, tokens: float = 1.0) -> int:
+    """Return when so many tokens are there, milliseconds since the epoch."""
+    missing = max(0.0, tokens - bucket.tokens)
     return bucket.at + ceil(missing * 1000 / per_second)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from schemas.codec import Codec
 from streams.lane.table import LaneTable
 from streams.policies.broadcasting import Counts
-from streams.policies.scheduling import Bucket
+from streams.policies.pacing import Bucket
 from streams.stages.broadcast_records import Definition, read_definition
 from streams.stages.broadcast_rows import PROGRESS, Progress, broadcast_key, end_of, read_progress
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from streams.lane.table import LaneTable
 from streams.policies.broadcasting import Counts, next_step_at, room
-from streams.policies.scheduling import spend
+from streams.policies.pacing import spend
 from streams.stages.broadcast_book import Broadcasting
 from streams.stages.broadcast_records import USER_ID_BYTES_MAX, Definition
 from streams.stages.broadcast_rows import Progress
