@@ -53,7 +53,7 @@ class BroadcastDecider:
         self.table = table
         self.topics = topics
         self.codec = codec
-        self._options = options
+        self.options = options
         self.book = Book(table, partition, codec, topics.notifications)
         self.teller = Teller(table, partition, partitions, users, options)
         self.totals = BroadcastTotals(table, partition, partitions)
@@ -133,7 +133,7 @@ class BroadcastDecider:
 
     def _first_phase(self, definition: Definition, start: Start, is_new: bool) -> tuple[Phase, str]:
         kind = definition.type.decode()
-        if not self._options.knows_type(kind):
+        if not self.options.knows_type(kind):
             return "REFUSED", f"the types file has no type {kind!r}"
         if is_new and self.book.is_full:
             return "REFUSED", f"{UNFINISHED_MAX} broadcasts have not ended yet"

@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks one after the other, each with its results in `results/`.
 
-    python -m tests.benchmarks [suppress | schedule | recovery | render | deliver …] [arguments of that benchmark]
+    python -m tests.benchmarks [suppress | schedule | recovery | render | broadcast | deliver …] [its arguments]
 
 Without a name all run, as their results were made.
 """
@@ -18,6 +18,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "schedule": [],
     "recovery": [],
     "render": [],
+    "broadcast": [],
     "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],
 }
 

@@ -31,6 +31,14 @@ class WorkerProcess:
         times = self._system.cpu_times()
         return float(times.user + times.system)
 
+    def rss_bytes(self) -> int:
+        """What is resident now."""
+        return int(self._system.memory_info().rss)
+
+    def kill(self) -> None:
+        """SIGKILL, in any state."""
+        self._process.kill()
+
     def rss_bytes_max(self) -> int:
         """The peak, where the system keeps one; else what it is now. (getrusage inherits the peak of the parent.)"""
         status = Path(f"/proc/{self._process.pid}/status")
