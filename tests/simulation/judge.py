@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from schemas.poison import PoisonError
 from streams.audit.auditor import cap_terms, rules_of_slots, split_state_key, status_row
 from streams.audit.cap_checks import CapHistory, CapTerms, check_caps
 from streams.audit.event_ledger import EventLedger
@@ -16,7 +17,7 @@ from streams.audit.rows import ClaimRow, PushRow, Rules, SlotHistory, StatusRow,
 from streams.audit.slot_checks import check_slot
 from streams.audit.state_checks import StateReport, check_cap_rows, check_state
 from streams.policies.identity import push_id
-from streams.stages.delivery_rows import STATE_PREFIX
+from streams.stages.delivery_rows import DEVICES_PREFIX, STATE_PREFIX, read_devices
 from streams.stages.origin import ORIGIN_HEADER
 from tests.simulation.simulated_broker import START_MS
 from tests.simulation.world import World
@@ -70,6 +71,7 @@ class Judge:
         for user, capped in users.items():
             judgement.violations += check_caps(capped, self._terms, 0)
             judgement.violations += too_many(user, self._pushes, self._terms)
+        judgement.violations += self._told()
         judgement.violations += self._state()
         return judgement
 
@@ -197,6 +199,33 @@ class Judge:
     def _late(slot: bytes, notification_id: str, at: int, what: str, late_ms: int) -> Violation:
         return Violation("P1", f"{notification_id} {what} {late_ms} ms too late", at, slot, (notification_id,))
 
+    def _told(self) -> Iterator[Violation]:
+        """Of each broadcast every user has at most one copy, those who stayed exactly one, and the totals say so."""
+        world, now = self._world, self._world.broker.now_ms()
+        copies: dict[str, Counter[str]] = defaultdict(Counter)
+        for _, record in world.broker.records(world.topics.notifications):
+            if record.key is not None and record.value is not None and record.key.startswith((b"u", b"stranger")):
+                try:
+                    copy = world.codec.decode(record.value, ("Notification",)).record
+                except PoisonError:
+                    continue
+                copies[copy["notification_id"]][copy["user_id"]] += 1
+        directory = world.topics.changelog("directory")
+        partitions = range(world.scenario.partitions)
+        rows = [row for number in partitions for row in world.broker.rows(directory, number).items()]
+        left = {key[1:].decode() for key, row in rows if key.startswith(DEVICES_PREFIX) and read_devices(row)}
+        for telling in world.scenario.tellings:
+            name, told = telling.broadcast_id, copies[telling.broadcast_id]
+            totals = [total for total in world.totals() if total["broadcast_id"] == name]
+            wanted = set(telling.users) or world.to_be_told[name] & left
+            said = [(total["state"], total["emitted"]) for total in totals]
+            if len(said) != 1 or said[0][1] != sum(told.values()) or said[0][0] not in ("DONE", "CANCELLED"):
+                yield Violation("P3", f"{name} told {sum(told.values())} users, the totals say {said}", now, None, ())
+            if any(count > 1 for count in told.values()):
+                yield Violation("P1", f"{name} told somebody twice: {told}", now, None, ())
+            if [state for state, _ in said] == ["DONE"] and not wanted <= set(told):
+                yield Violation("P3", f"{name} did not tell {sorted(wanted - set(told))}", now, None, ())
+
     def _state(self) -> Iterator[Violation]:
         """P4: a day after the end nothing is remembered, neither in the changelogs nor on the disks of the owners."""
         world, now = self._world, self._world.broker.now_ms()
@@ -207,7 +236,7 @@ class Judge:
         for partition in partitions:
             check_cap_rows(world.broker.rows(world.topics.changelog("deliveries"), partition), report)
         yield from report.violations
-        for table in ("slots", "deliveries", "schedule"):
+        for table in ("slots", "deliveries", "schedule", "broadcasts"):
             for partition in partitions:
                 rows = world.broker.rows(world.topics.changelog(table), partition)
                 if len(rows) > ROWS_LEFT_MAX:

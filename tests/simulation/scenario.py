@@ -38,6 +38,7 @@ USERS: Final = 8
 PROVIDERS: Final = ("APNS", "FCM", "WEBPUSH")
 # Those that an outcome is most easily taken for another in come more often.
 HARD_MOODS: Final = ("hang", "hang", "very slow", "unavailable but delivered", "internal but delivered", "throttle")
+TOLD_SHARE: Final = 0.4
 CAPPED_SHARE: Final = 0.3
 CAPS: Final[tuple[list[dict[str, int]], ...]] = (
     [{"limit": 1, "window_seconds": 20}],
@@ -87,6 +88,17 @@ class Event(NamedTuple):
     command: Literal["", "cancel", "move"] = ""
 
 
+class Telling(NamedTuple):
+    """A broadcast that is started `at` seconds. `users`: its list, empty: everybody. `orders`: seconds and action."""
+
+    at: float
+    broadcast_id: str
+    type: str
+    users: tuple[str, ...]
+    per_second: int
+    orders: tuple[tuple[float, str], ...]
+
+
 class Fault(NamedTuple):
     """A fault. What `whom` and `value` mean, the kind says.
 
@@ -117,6 +129,7 @@ class Scenario:
     opted_out: dict[str, list[str]] = field(default_factory=dict)
     caps: list[dict[str, int]] = field(default_factory=list)
     capped: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tellings: list[Telling] = field(default_factory=list)
 
     def types(self) -> dict[str, Any]:
         """The types file of this world: where there are caps, some types have a word to say about them."""
@@ -146,6 +159,7 @@ def scenario_of(seed: int, hours: float | None = None) -> Scenario:
     for number in range(round(4 + scenario.hours / 6)):
         _episode(chance, scenario, number)
     _caps(Random(f"caps {seed}"), scenario)
+    _tellings(Random(f"broadcasts {seed}"), scenario)
     scenario.events.sort()
     scenario.faults.sort()
     return scenario
@@ -163,6 +177,32 @@ def _caps(chance: Random, scenario: Scenario) -> None:
         other = chance.choice(list(PACE)) if chance.random() < 0.5 else event.type
         kind = types.setdefault(event.notification_id, other)
         scenario.events[index] = event._replace(type=kind)
+
+
+def _tellings(chance: Random, scenario: Scenario) -> None:
+    """In some worlds everybody is told something, or some are, slowly, while workers die of it."""
+    if chance.random() > TOLD_SHARE:
+        return
+    everybody = sorted(scenario.devices)
+    for number in range(chance.choice((1, 1, 2))):
+        at = chance.choice(scenario.events).at + chance.uniform(0.0, 5.0)
+        users = tuple(chance.choices([*everybody, "stranger"], k=6)) if chance.random() < 0.3 else ()
+        orders: list[tuple[float, str]] = []
+        if chance.random() < 0.5:
+            paused_at = at + chance.uniform(0.0, 4.0)
+            orders = [
+                (paused_at, "PAUSE"),
+                (paused_at + chance.uniform(0.1, 600.0), chance.choice(("RESUME", "CANCEL"))),
+            ]
+        kind = chance.choice(list(PACE))
+        pace = chance.choice((1, 2, 5, 1_000))
+        scenario.tellings.append(Telling(at, f"b{number}", kind, users, pace, tuple(orders)))
+        for _ in range(chance.choice((0, 1, 2, 3))):
+            fault = chance.choice(("kill", "kill_wipe", "pause", "all_killed"))
+            seconds = chance.choice((0.5, 5.0, 40.0)) * chance.random()
+            edge = chance.choice(("before", "after")) + " commit ringonce-broadcast"
+            struck = at + chance.uniform(-1.0, 6.0)
+            scenario.faults.append(Fault(struck, fault, seconds, chance.randrange(scenario.workers), 0.0, edge))
 
 
 def _episode(chance: Random, scenario: Scenario, number: int) -> None:

@@ -24,10 +24,10 @@ from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from schemas.records import FINAL_STATES
 from streams.settings import Settings
-from streams.stages.delivery_rows import write_devices
+from streams.stages.delivery_rows import DEVICES_PREFIX, write_devices
 from streams.topics import TopicNames
 from streams.types_file import NotificationTypes
-from tests.simulation.scenario import Event, Fault, Scenario
+from tests.simulation.scenario import Event, Fault, Scenario, Telling
 from tests.simulation.simulated_broker import SimulatedBroker
 from tests.simulation.simulated_clients import SimulatedConsumer, SimulatedProducer
 from tests.simulation.simulated_group import SimulatedGroup
@@ -69,6 +69,7 @@ class World:
         self.workers = [SimulatedWorker(self, f"w{number}") for number in range(scenario.workers)]
         MemoryRocksdb.disks = {f"{worker.settings.data_dir}/": worker.disk for worker in self.workers}
         self.produced: set[tuple[int, int]] = set()
+        self.to_be_told: dict[str, set[str]] = {}
         self.times: dict[tuple[bytes, str], tuple[int | None, int | None]] = {}
         self._ended: set[tuple[int, int]] = set()
         self._statuses_read = dict.fromkeys(range(scenario.partitions), 0)
@@ -89,6 +90,10 @@ class World:
         outside = self.loop.outside.context
         for event in self.scenario.events:
             self.loop.call_at(event.at, self._produce, event, context=outside)
+        for telling in self.scenario.tellings:
+            self.loop.call_at(telling.at, self._tell, telling, context=outside)
+            for at, action in telling.orders:
+                self.loop.call_at(at, self._order, telling.broadcast_id, action, context=outside)
         for fault in self.scenario.faults:
             self.loop.call_at(max(0.0, fault.at), self._strike, fault, context=outside)
         for worker in self.workers:
@@ -101,7 +106,7 @@ class World:
         self.loop.run_until_complete(ended)
 
     def _look(self, until: float, ended: asyncio.Future[None]) -> None:
-        if self.loop.time() < until and len(self.ended_events()) < len(self.produced):
+        if self.loop.time() < until and not (self.produced <= self.ended_events() and self._all_told()):
             self.loop.call_later(LOOK_SECONDS, self._look, until, ended)
             return
         self.say("world", "everything has ended, and rests")
@@ -119,6 +124,16 @@ class World:
                 if status["state"] in FINAL_STATES and status["origin_partition"] >= 0:
                     self._ended.add((status["origin_partition"], status["origin_offset"]))
         return self._ended
+
+    def _all_told(self) -> bool:
+        """Whether there are totals of every broadcast."""
+        return len(self.totals()) >= len(self.scenario.tellings)
+
+    def totals(self) -> list[dict[str, Any]]:
+        """The totals of all broadcasts; one of each is as it must be."""
+        records = self.broker.records(self.topics.broadcast_reports)
+        reports = [self.codec.decode(record.value, ("BroadcastReport",)).record for _, record in records]
+        return [report for report in reports if report["partition"] is None]
 
     def _heal(self) -> None:
         self.say("world", "from here on all is well")
@@ -185,6 +200,51 @@ class World:
             times = (notification["send_at"], notification["expires_at"])
             self.times.setdefault((slot_key(event.user, event.type), event.notification_id), times)
         self.say("producer", f"{event.notification_id} of {event.user}:{event.type} is {number}@{offset}")
+
+    def _tell(self, telling: Telling) -> None:
+        """Start a broadcast in all partitions at once; its list is there before."""
+        if self.broker.away_until > self.loop.time():
+            self.loop.call_at(self.broker.away_until, self._tell, telling)
+            return
+        name, changelog = telling.broadcast_id, self.topics.changelog("directory")
+        rows = [self.broker.rows(changelog, number) for number in range(self.scenario.partitions)]
+        known = {key[1:].decode() for part in rows for key in part if key.startswith(DEVICES_PREFIX)}
+        self.to_be_told[name] = set(telling.users) or known
+        for user in telling.users:
+            listed = {"broadcast_id": name, "users": [user]}
+            self._write_broadcast(partition_of(user.encode(), self.scenario.partitions), "BroadcastUsers", listed)
+        broadcast = {
+            "broadcast_id": name,
+            "type": telling.type,
+            "requested_at": self.broker.now_ms(),
+            "requested_by": "simulation",
+            "audience": "LIST" if telling.users else "ALL",
+            "per_second": telling.per_second,
+        }
+        for number in range(self.scenario.partitions):
+            self._write_broadcast(number, "Broadcast", broadcast)
+        self.say("producer", f"tells {telling}")
+
+    def _order(self, broadcast_id: str, action: str) -> None:
+        """Pause, resume or cancel a broadcast."""
+        if self.broker.away_until > self.loop.time() or broadcast_id not in self.to_be_told:
+            self.loop.call_later(LOOK_SECONDS, self._order, broadcast_id, action)
+            return
+        now = self.broker.now_ms()
+        order = {
+            "broadcast_id": broadcast_id,
+            "action": action,
+            "request_id": f"{action} {now}",
+            "requested_by": "simulation",
+            "requested_at": now,
+        }
+        for number in range(self.scenario.partitions):
+            self._write_broadcast(number, "BroadcastControl", order)
+        self.say("caller", f"{action} {broadcast_id}")
+
+    def _write_broadcast(self, number: int, contract: str, record: dict[str, Any]) -> None:
+        key, value = record["broadcast_id"].encode(), self.codec.encode(contract, record)
+        self.broker.append((self.topics.broadcasts, number), [(key, value, [])], self.broker.now_ms())
 
     def _command(self, event: Event, now: int) -> None:
         command: dict[str, Any] = {
