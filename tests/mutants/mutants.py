@@ -44,6 +44,9 @@ _CAP_ROWS: Final = "streams/stages/cap_rows.py"
 _CAPPING_TESTS: Final = "tests/unit/test_capping.py"
 _CAP_MODEL: Final = "tests/properties/test_capping_model.py"
 _CAP_LANE: Final = "tests/simulation/test_cap_lane.py"
+_TELLING: Final = "streams/stages/broadcast_tell.py"
+_BROADCAST: Final = "tests/simulation/test_broadcast.py"
+_BROADCAST_CRASHES: Final = "tests/simulation/test_broadcast_crashes.py"
 _BELOW: Final = "the simulation stands above this layer; it is shown on a real connection"
 
 MUTANTS: Final = (
@@ -492,5 +495,92 @@ MUTANTS: Final = (
         "            self._put(key, None, row.places)\n",
         "",
         (_CAP_LANE, SIMULATION),
+    ),
+    # --- broadcasts
+    Mutant(
+        "a broadcast goes on beyond users that its pace has left",
+        "P3",
+        _TELLING,
+        "cursor=users[seen - 1].key",
+        "cursor=users[-1].key",
+        (_BROADCAST, SIMULATION),
+    ),
+    Mutant(
+        "a broadcast begins anew with each owner",
+        "P3",
+        "streams/stages/broadcast_rows.py",
+        "{**record, **counts._asdict()})",
+        '{**record, "cursor": b"", **counts._asdict()})',
+        (_BROADCAST_CRASHES, SIMULATION),
+    ),
+    Mutant(
+        "how far a broadcast is, is not part of the step that tells",
+        "P3",
+        _TELLING,
+        "            work.put(each, progress)\n        at_end",
+        "            each.progress = progress\n        at_end",
+        (_BROADCAST_CRASHES, SIMULATION),
+    ),
+    Mutant(
+        "a list is told before its rows are there",
+        "P3",
+        "streams/stages/broadcast.py",
+        " and each.broadcast_id not in work.begun\n",
+        "\n",
+        (_BROADCAST,),
+        "there its pace lets nobody be told in the step that begins it",
+    ),
+    Mutant(
+        "the totals are said before all partitions have ended",
+        "P3",
+        "streams/stages/broadcast_totals.py",
+        "if len(ends) < self._partitions:",
+        "if len(ends) < self._partitions - 1:",
+        (_BROADCAST, SIMULATION),
+    ),
+    Mutant(
+        "a cancelled broadcast goes on",
+        "P3",
+        "streams/policies/broadcasting.py",
+        'phase in ("LOADING", "RUNNING", "PAUSED") else phase',
+        'phase in ("LOADING", "PAUSED") else phase',
+        ("tests/unit/test_broadcasting.py", _BROADCAST),
+        "in these worlds it is as if the command had come too late",
+    ),
+    Mutant(
+        "the same broadcast again tells once more",
+        "P3",
+        "streams/stages/broadcast.py",
+        "if each is not None and (each.definition is not None or work.broadcast_row(start.broadcast_id) is not None):",
+        "if each is not None and each.definition is not None:",
+        (_BROADCAST,),
+        "nobody asks twice in these worlds",
+    ),
+    Mutant(
+        "users are read from a directory that another worker has",
+        "P3",
+        "streams/app.py",
+        'return "deliver" not in app.lanes.stages or partition in app.lanes.lanes("deliver")',
+        "return True",
+        ("tests/unit/test_broadcast_lane.py",),
+        "there partitions of all stages move together",
+    ),
+    Mutant(
+        "the rows of a list stay when it is done",
+        "P4",
+        "streams/stages/broadcast.py",
+        '            self._emptying[each.broadcast_id] = b""\n',
+        "            pass\n",
+        (_BROADCAST,),
+        "lists are shorter there than what may be left",
+    ),
+    Mutant(
+        "what ended is never forgotten",
+        "P4",
+        "streams/stages/broadcast_book.py",
+        "            if not each.progress.rows:\n",
+        "            if each.progress.rows:\n",
+        (_BROADCAST,),
+        "these worlds end before it is to be forgotten",
     ),
 )
