@@ -9,14 +9,14 @@ from typing import Any, cast
 
 from schemas.codec import Codec
 from schemas.keys import partition_of
-from schemas.records import Preferences, Provider
+from schemas.records import Preferences, Profile, Provider
 from streams.lane.table import LaneTable
 from streams.stages.broadcast import BroadcastDecider
 from streams.stages.broadcast_rows import Progress
 from streams.stages.broadcast_tell import BroadcastOptions
 from streams.stages.broadcast_users import DirectoryUsers
 from streams.stages.delivery_rows import devices_key
-from streams.stages.directory_rows import preferences_key
+from streams.stages.directory_rows import preferences_key, profile_key
 from streams.topics import TopicNames
 from tests.simulation.memory_log import MemoryLog
 from tests.simulation.stage_partition import Crash, StagePartition
@@ -80,6 +80,10 @@ class Broadcasts:
     def prefer(self, user: str, wishes: Preferences) -> None:
         """Say what a user wants."""
         self._write(preferences_key(user.encode()), user, CODEC.encode("Preferences", wishes))
+
+    def describe(self, user: str, profile: Profile) -> None:
+        """Say who a user is."""
+        self._write(profile_key(user.encode()), user, CODEC.encode("Profile", profile))
 
     def _write(self, key: bytes, user: str, row: bytes | None) -> None:
         self._changes += 1

@@ -15,6 +15,8 @@ from tests.simulation.broadcast_world import FAST, START, TOPICS, Broadcasts
 from tests.simulation.tables import folded_rows, local_rows
 
 HOUR_MS = 3_600_000
+FREE = {"plan": "free", "age": "unknown"}
+PRO = {"plan": "pro", "age": "21"}
 DAY_MS = 24 * HOUR_MS
 
 
@@ -82,15 +84,24 @@ def test_who_has_no_device_is_not_told(one: Broadcasts) -> None:
         ("locale = 'de-AT'", {"user-003"}),
         ("time_zone = 'Europe/Vienna'", {"user-003"}),
         ("user_id in ('user-007', 'user-008', 'nobody')", {"user-007", "user-008"}),
-        ("exists locale and not locale = 'de-AT'", {"user-004"}),
+        ("exists locale and not locale in ('de-AT', 'fr')", {"user-004"}),
+        ("locale = 'fr' and time_zone = 'Europe/Paris'", {"user-005"}),
+        ("time_zone = 'Europe/Paris'", {"user-004", "user-005"}),
+        ("name = 'Ada'", {"user-004"}),
+        ("profile.plan = 'pro'", {"user-005"}),
+        ("profile.age >= 18 and profile.age < 100", {"user-005"}),
+        ("exists profile.plan and not profile.plan = 'pro'", {"user-004"}),
     ],
 )
-def test_a_filter_over_devices_and_preferences(one: Broadcasts, filter: str, told: set[str]) -> None:
-    """Those are told that it is true for, and the others are counted."""
+def test_a_filter_over_what_is_known_of_users(one: Broadcasts, filter: str, told: set[str]) -> None:
+    """Those are told that it is true for, and the others are counted; what the user prefers wins over the profile."""
     one.register("user-001", ("FCM",))
     one.register("user-002", ("FCM", "APNS"))
     one.prefer("user-003", {"user_id": "user-003", "locale": "de-AT", "time_zone": "Europe/Vienna"})
     one.prefer("user-004", {"user_id": "user-004", "locale": "DE_de"})
+    paris = "Europe/Paris"
+    one.describe("user-004", {"user_id": "user-004", "name": "Ada", "locale": "it", "time_zone": paris, "fields": FREE})
+    one.describe("user-005", {"user_id": "user-005", "locale": "fr", "time_zone": paris, "fields": PRO})
     one.start("b", "FILTER", filter=filter)
     one.run()
     assert set(one.told("b")) == told
