@@ -30,6 +30,7 @@ SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
 DevicePhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
 Provider = Literal["APNS", "FCM", "WEBPUSH", "WEBHOOK"]
+DeviceAction = Literal["REGISTER", "REMOVE"]
 Weekday = Literal["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 ScheduleOutcome = Literal[
     "CANCELLED",
@@ -333,6 +334,22 @@ class Devices(TypedDict):
     devices: list[Device]
 
 
+class DeviceChange(TypedDict):
+    """One device of a user is registered or removed, on `device-changes`."""
+
+    user_id: str
+    device_id: str
+    action: DeviceAction
+    request_id: str
+    requested_by: str
+    requested_at: int
+    provider: NotRequired[str | None]
+    address: NotRequired[str | None]
+    p256dh: NotRequired[str | None]
+    auth: NotRequired[str | None]
+    registered_at: NotRequired[int | None]
+
+
 class QuietHours(TypedDict):
     """A stretch of the day in which nothing is to be sent, in minutes after local midnight."""
 
@@ -422,6 +439,14 @@ class CapState(TypedDict):
 
     sweep_at: int
     places: list[CapPlace]
+
+
+class DevicesEcho(TypedDict):
+    """State of deliver: it has written the devices of a user to `devices` and not yet read them there again."""
+
+    number: int
+    position: int
+    at: int
 
 
 class DeviceClaim(TypedDict):

@@ -184,7 +184,7 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     def new_lane(context: LaneContext) -> DeliverLane:
         return DeliverLane(context, tables, topics, settings, parts.codec)
 
-    directory = (topics.devices, topics.preferences, topics.profiles)
+    directory = (topics.devices, topics.device_changes, topics.preferences, topics.profiles)
     sources = (topics.outbox, topics.outbox_bulk, *directory, topics.templates)
     return Stage(
         "deliver",

@@ -84,6 +84,7 @@ STREAMS: Final = (
         retention_ms=30 * DAY_MS,
     ),
     _compacted("devices", "The devices of each user; key user_id."),
+    TopicSpec("device-changes", "One device of a user is registered or removed, for deliver; key user_id."),
     _compacted("profiles", "The profile of each user; key user_id."),
     _compacted("preferences", "What each user wants to be told, and when; key user_id."),
     _compacted("templates", "Templates that replace those of the types file; key type."),
@@ -118,6 +119,7 @@ class TopicNames:
     broadcasts: str
     broadcast_reports: str
     devices: str
+    device_changes: str
     profiles: str
     preferences: str
     templates: str

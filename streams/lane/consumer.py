@@ -191,25 +191,28 @@ class LaneConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Seek every source partition to what its transactions committed, or to its beginning, and open the lanes."""
         sources = {TopicPartition(*tp) for tp in self.assignment() if not self._is_changelog_tp(tp)}
-        offsets: dict[TP, int] = await self._thread.call_thread(self._seek_sources, sources)
+        offsets: dict[TP, int]
+        ends: dict[TP, int]
+        offsets, ends = await self._thread.call_thread(self._seek_sources, sources)
         self._read_offset.update(dict.fromkeys(offsets))
         self._held.clear()
-        await self.app.lanes.open(offsets)
+        await self.app.lanes.open(offsets, ends)
         collect_seldom()
 
-    async def _seek_sources(self, sources: set[TopicPartition]) -> dict[TP, int]:
+    async def _seek_sources(self, sources: set[TopicPartition]) -> tuple[dict[TP, int], dict[TP, int]]:
         consumer = self._thread._ensure_consumer()
         if not sources:
-            return {}
+            return {}, {}
         committed = await consumer._coordinator.fetch_committed_offsets(list(sources))
         first = await consumer.beginning_offsets(list(sources))
+        ends = await consumer.end_offsets(list(sources))
         offsets: dict[TP, int] = {}
         for tp in sources:
             known = committed.get(tp)
             offset = max(known.offset, first[tp]) if known is not None and known.offset >= 0 else first[tp]
             consumer.seek(tp, offset)
             offsets[TP(tp.topic, tp.partition)] = offset
-        return offsets
+        return offsets, {TP(tp.topic, tp.partition): end for tp, end in ends.items()}
 
     def pause_partitions(self, tps: Any) -> None:
         """Pause in Faust and in the client."""

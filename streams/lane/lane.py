@@ -62,6 +62,7 @@ class LaneContext:
 
     `gate` lets so many lanes of a worker be in a step at once: those that wait collect more for theirs. `patient` are
     the topics whose records may wait for company, `last` those that are taken only when nothing else is there.
+    `positions` and `ends` are where each topic is read from, and how far it went by then.
     """
 
     stage: str
@@ -76,6 +77,7 @@ class LaneContext:
     patient: frozenset[str] = frozenset()
     last: frozenset[str] = frozenset()
     letters: LetterRule = NO_LETTER_RULE
+    ends: Mapping[str, int] = field(default_factory=dict)
 
 
 class ChunkQueue:

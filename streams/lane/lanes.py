@@ -127,8 +127,8 @@ class Lanes:
             ClockRule(options.wall_ms, options.clock_off_ms_max),
         )
 
-    async def open(self, offsets: Mapping[TP, int]) -> None:
-        """Start the lanes of the fenced and recovered partitions at these positions."""
+    async def open(self, offsets: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+        """Start the lanes of the fenced and recovered partitions at these positions; their topics end there now."""
         async with self._changing:
             for (name, partition), transaction in self._transactions.items():
                 stage = self.stages[name]
@@ -145,6 +145,7 @@ class Lanes:
                     patient=stage.patient,
                     last=stage.last,
                     letters=self._options.letters,
+                    ends={topic: ends.get(TP(topic, partition), 0) for topic in stage.topics},
                 )
                 lane = stage.new_lane(context)
                 self._lanes[name, partition] = lane

@@ -147,7 +147,7 @@ class FencedRecovery(Recovery):
         await super().on_recovery_completed(generation_id)
         if self.completed.is_set() and not consumer.assignment():
             # With nothing to seek Faust opens nothing; a worker that is one too many is ready too, for the next change.
-            await self.app.lanes.open({})
+            await self.app.lanes.open({}, {})
         if self.completed.is_set() and generation_id == self.app.consumer_generation_id:
             await self.follower.stop()
             # Faust's assignor gives a worker standbys of what it has as active: only one of the two may write.

@@ -1,7 +1,8 @@
 """deliver: asks a provider only after the claim is durable, and moves on only after the answer is.
 
-Reads `outbox`, `devices`, `preferences`, `profiles` and, only to check it, `templates`; keeps `deliveries` and
-`directory`; writes `verdicts`, `scheduled`, `statuses`, `dead-letters`. Two commits for each notification:
+Reads `outbox`, `devices`, `device-changes`, `preferences`, `profiles` and, only to check it, `templates`; keeps
+`deliveries` and `directory`; writes `verdicts`, `scheduled`, `statuses`, `devices`, `dead-letters`. Two commits for
+each notification:
 
 1. the claims (SENDING), without the offset. A crash before it: nothing was sent, the record is read again.
 2. the outcomes, and the offset up to the first record whose outcome is not durable. A crash before it: the next owner
@@ -20,7 +21,7 @@ from collections.abc import Callable
 
 from schemas.codec import Codec
 from schemas.poison import PoisonError
-from streams.lane.chunk import Record
+from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionClock
 from streams.stages.blocks import Sweeper
 from streams.stages.deliver_end import end_attempt, note_outcome
@@ -32,7 +33,7 @@ from streams.stages.deliver_requests import Attempt, Requests
 from streams.stages.deliver_services import Service, Wait
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings, DeliverTables
-from streams.stages.delivery_rows import devices_key
+from streams.stages.directory_first import DirectoryFirst
 from streams.stages.directory_rows import RowName, directory_row, preferences_key, profile_key
 from streams.stages.offsets import OffsetTracker
 from streams.templates.records import check_record
@@ -77,7 +78,6 @@ class DeliverLane(Lane):
         self._deliveries = frozenset((topics.outbox, topics.outbox_bulk))
         self._lookups = Lookups(settings.profiles, self._clock.now_ms, self._wake.set)
         self._directory: dict[str, tuple[RowName, Callable[[bytes], bytes]]] = {
-            topics.devices: ("Devices", devices_key),
             topics.preferences: ("Preferences", preferences_key),
             topics.profiles: ("Profile", profile_key),
         }
@@ -85,6 +85,15 @@ class DeliverLane(Lane):
         self._offsets_at: float | None = None
         self._stepped_at = 0.0
         self.sweeper = Sweeper(tables.deliveries, self.partition)
+        self._devices_topics = (topics.devices, topics.device_changes)
+        self.devices_position = context.positions[topics.devices]
+        self._directory_first = DirectoryFirst(context, (*self._deliveries, topics.device_changes))
+
+    def offer(self, chunk: Chunk) -> None:
+        """See Lane; while others wait for the directory, nothing of it waits for company."""
+        super().offer(chunk)
+        if self._directory_first.is_missing:
+            self._inbox.take_at = time.monotonic()
 
     async def run(self) -> None:
         """Work until cancelled; when draining, until every request under way has its outcome noted."""
@@ -135,6 +144,7 @@ class DeliverLane(Lane):
                 attempt.service.give_back()
             raise
         self._offsets_at = None
+        self.settings.device_changes.update(work.devices.counts)
         for (topic, _), offset in offsets.items():
             self._offsets[topic].committed(offset)
         return attempts
@@ -221,11 +231,14 @@ class DeliverLane(Lane):
                 elif chunk.topic == self.topics.templates:
                     self._take_template(work, record)
                     await asyncio.sleep(0)  # compiling a large one takes a third of a second
-                else:
+                elif chunk.topic not in self._devices_topics:
                     self._take_directory(work, record, chunk.topic)
                 if count % ENTRIES_AT_ONCE == 0:
                     await asyncio.sleep(0)
+            if chunk.topic in self._devices_topics:
+                await self._take_devices(work, chunk)
             offsets.reached(chunk.end)
+            self._directory_first.reached(chunk.topic, chunk.end)
 
     def _take_directory(self, work: DeliverStep, record: Record, topic: str) -> None:
         name, key_of = self._directory[topic]
@@ -244,6 +257,17 @@ class DeliverLane(Lane):
         except PoisonError as error:
             work.poison(error, record, self.topics.templates)
         self._offsets[self.topics.templates].done(record.offset)
+
+    async def _take_devices(self, work: DeliverStep, chunk: Chunk) -> None:
+        devices = work.devices
+        take = devices.take_whole if chunk.topic == self.topics.devices else devices.take_changes
+        for start in range(0, len(chunk.records), ENTRIES_AT_ONCE):
+            take(chunk.records[start : start + ENTRIES_AT_ONCE])
+            await asyncio.sleep(0)
+        for record in chunk.records:
+            self._offsets[chunk.topic].done(record.offset)
+        if chunk.topic == self.topics.devices:
+            self.devices_position = chunk.end
 
     def _take_delivery(self, work: DeliverStep, record: Record, topic: str) -> None:
         try:

@@ -30,7 +30,7 @@ def note_unsent(work: DeliverStep, entry: Entry, claim: Claim) -> None:
 
 def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outcome, at: int) -> None:
     """Note what a connector answered for one device."""
-    phase, reason = "UNKNOWN", ""
+    phase, reason, remark = "UNKNOWN", "", ""
     if isinstance(outcome, NotSent) and outcome.reason == "deadline_passed":
         # No request left: it may be sent later, by whoever owns the partition then, if there is time.
         late = work.now >= entry.delivery["send_by"]
@@ -44,7 +44,7 @@ def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outco
             wait = None if outcome.retry_after_seconds is None else int(outcome.retry_after_seconds * 1000)
             _again(entry, device.device_id, wait)
         if outcome.gone_at_ms is not None:
-            work.remove_device(entry.user, device, outcome.gone_at_ms)
+            remark = work.devices.gone(entry.user, device, outcome.gone_at_ms, readable(reason))
     else:
         # It may still be on its way when the time-out strikes.
         reason, at = outcome.reason, at + work.settings.grace_ms
@@ -52,7 +52,8 @@ def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outco
             asked_ms = int((outcome.retry_after_seconds or 0.0) * 1000)
             _again(entry, device.device_id, max(RESEND_AFTER_MS, asked_ms))
     claim_reason = readable(reason)
-    work.note(entry, Claim(device.device_id, device.provider.value, entry.attempt, phase, at, claim_reason))  # type: ignore[arg-type] # one of the three above
+    claim = Claim(device.device_id, device.provider.value, entry.attempt, phase, at, claim_reason)  # type: ignore[arg-type] # one of the three above
+    work.note(entry, claim, remark)
 
 
 def readable(reason: str) -> str:

@@ -21,13 +21,11 @@ from streams.stages.deliver_entry import Entry
 from streams.stages.delivery_rows import (
     EARLIER_MS,
     DeliveryState,
-    devices_key,
     earlier_claim,
-    read_devices,
     read_state,
-    write_devices,
     write_state,
 )
+from streams.stages.user_devices import UserDevices
 
 if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
@@ -63,6 +61,7 @@ class DeliverStep:
         self._swept: list[bytes] = []
         self.caps = CapRows(lane.tables.deliveries, lane.partition, now, lane.settings.caps, lane.settings.skew_ms)
         self._writers = StatusWriters("deliver", now, lane.headers["Status"])
+        self.devices = UserDevices(self, lane)
 
     def directory_rows(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return rows of the directory, changes of this step included."""
@@ -89,24 +88,11 @@ class DeliverStep:
         self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
         self.status(entry, "SENDING", reason, until=entry.delivery["send_by"])
 
-    def note(self, entry: Entry, claim: Claim) -> None:
-        """Note the outcome for one device."""
+    def note(self, entry: Entry, claim: Claim, remark: str = "") -> None:
+        """Note the outcome for one device; the remark is for whoever reads the status."""
         claims = _with_claim(entry.state.claims, claim)
         self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
-        self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}", claim.provider, claim.device_id)
-
-    def remove_device(self, user: bytes, device: Device, gone_at: int) -> None:
-        """Remove an address that its provider reports as gone, unless it was registered again since."""
-        key = devices_key(user)
-        known = read_devices(self.directory_rows([key])[0])
-        kept = [
-            each
-            for each in known
-            if not (each.provider is device.provider and each.address == device.address)
-            or each.registered_at_ms > gone_at
-        ]
-        if len(kept) < len(known):
-            self._directory[key] = write_devices(user.decode(), kept)
+        self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}{remark}", claim.provider, claim.device_id)
 
     def retry(self, entry: Entry, due_at: int, reason: str | None = None) -> None:
         """Put the next attempt on `scheduled`, for the devices that it is for. `reason`: None, what they were told."""
@@ -239,6 +225,7 @@ class DeliverStep:
         self.caps.finish(changes, self._lane.sweeper)
         if changes:
             self.step.changes[self._lane.tables.deliveries.name] = changes
+        self.devices.finish(self.step)
         if self._directory:
             self.step.changes[self._lane.tables.directory.name] = self._directory
         return self.step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -24,6 +25,9 @@ class Priority(IntEnum):
     CRITICAL = 0
     NORMAL = 1
     BULK = 2
+
+
+DEVICES_MAX = 100  # more is a test, or somebody who never says what is gone; each gets a push of its own
 
 
 class DeliverPolicy(NamedTuple):
@@ -58,7 +62,8 @@ class DeliverSettings:
     then is not started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out.
     `chance` draws from [0, 1). `services`: of the whole worker. `caps` hold for each user over all types. `skew_ms` is
     the most by which two workers' clocks differ. `profiles`: who is asked about users without a record on the topic of
-    profiles. `choose` gives what a type says to a reader of a locale, where it is known, on a provider."""
+    profiles. `choose` gives what a type says to a reader of a locale, where it is known, on a provider. `devices_max`: of
+    one user. `device_changes` counts what became of devices, over all lanes of a worker."""
 
     partitions: int
     in_flight_max: int
@@ -72,6 +77,8 @@ class DeliverSettings:
     caps: tuple[Cap, ...] = ()
     skew_ms: int = 0
     profiles: ProfileSource | None = None
+    devices_max: int = DEVICES_MAX
+    device_changes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

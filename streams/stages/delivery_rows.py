@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from connectors.outcome import Device, ProviderName
 from schemas.codec import Codec
@@ -83,7 +84,22 @@ def read_devices(row: bytes | None) -> list[Device]:
     ]
 
 
-def write_devices(user_id: str, devices: list[Device]) -> bytes:
+def devices_of(record: Mapping[str, Any]) -> list[Device]:
+    """Return the devices of a Devices record."""
+    return [
+        Device(
+            device_id=device["device_id"],
+            provider=_PROVIDERS[device["provider"]],
+            address=device["address"],
+            p256dh=device["p256dh"],
+            auth=device["auth"],
+            registered_at_ms=device["registered_at"],
+        )
+        for device in record["devices"]
+    ]
+
+
+def write_devices(user_id: str, devices: Sequence[Device]) -> bytes:
     """Write a user's devices."""
     listed = [
         {

@@ -3,7 +3,7 @@ push."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -15,6 +15,10 @@ from streams.lane.chunk import Record
 from streams.policies.preferences import NO_PREFERENCES, Preferences
 from streams.policies.profiles import Profile, new_profile, profile_of
 from streams.policies.quiet_hours import QuietHours, checked
+from streams.policies.registering import distinct
+from streams.stages.dead_letters import VALUE_BYTES_MAX
+from streams.stages.delivery_rows import devices_of, write_devices
+from streams.stages.device_change import check_device_id
 from streams.time_zones import zone_named
 
 PREFERENCES_PREFIX = b"p"
@@ -39,6 +43,8 @@ def directory_row(record: Record, codec: Codec, name: RowName) -> bytes | None:
         raise PoisonError("NO_KEY", "the record has no key; it must be the user_id")
     if record.value is None:
         return None
+    if len(record.value) > VALUE_BYTES_MAX:
+        raise PoisonError("TOO_LARGE", f"{len(record.value)} bytes, at most {VALUE_BYTES_MAX} are kept of a user")
     body = codec.decode(record.value, (name,)).record
     if body["user_id"].encode() != record.key:
         raise PoisonError("KEY_MISMATCH", f"the key {record.key!r} is not the user_id {body['user_id']!r}")
@@ -46,7 +52,30 @@ def directory_row(record: Record, codec: Codec, name: RowName) -> bytes | None:
         check_preferences(body)
     elif name == "Profile":
         check_profile(body)
+    else:
+        check_devices(body["devices"])
+        if names_one_twice(body["devices"]):
+            return write_devices(body["user_id"], distinct(devices_of(body)))
     return record.value if record.value.startswith(CONTRACTS[name].header) else _codec.encode(name, body)
+
+
+def check_devices(devices: Sequence[Mapping[str, Any]]) -> None:
+    """Raise PoisonError INVALID_FIELD for a device that cannot be."""
+    for number, device in enumerate(devices):
+        try:
+            check_device_id(device["device_id"])
+        except PoisonError as error:
+            raise PoisonError(error.code, f"devices[{number}].{error.reason}") from None
+        if not device["address"]:
+            raise PoisonError("INVALID_FIELD", f"devices[{number}].address: must not be empty")
+
+
+def names_one_twice(devices: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether two devices have the same id, or the same address."""
+    if len(devices) < 2:
+        return False
+    ids = {device["device_id"] for device in devices}
+    return len(ids) < len(devices) or len({(each["provider"], each["address"]) for each in devices}) < len(devices)
 
 
 def check_preferences(preferences: Mapping[str, Any]) -> None:

@@ -154,7 +154,7 @@ async def until_done(settings: Settings, check: Callable[[], None]) -> None:
     """
     topics, bootstrap = TopicNames.of(settings), settings.bootstrap or ""
     upstream = [topics.notifications, topics.due, topics.verdicts, topics.scheduled, topics.outbox]
-    upstream += [topics.devices, topics.preferences, topics.profiles, topics.templates]
+    upstream += [topics.devices, topics.device_changes, topics.preferences, topics.profiles, topics.templates]
     async with asyncio.timeout(4 * WAIT_SECONDS_MAX):
         while True:
             await until_read(bootstrap, settings.app_id, upstream, check)

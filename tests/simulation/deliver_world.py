@@ -137,7 +137,7 @@ class DeliverWorld:
         """A new owner: recover, and read from the committed offsets on."""
         for table in self.tables.values():
             recover(table, self.log, 0)
-        directory = (TOPICS.devices, TOPICS.preferences, TOPICS.profiles)
+        directory = (TOPICS.devices, TOPICS.device_changes, TOPICS.preferences, TOPICS.profiles)
         sources = (TOPICS.outbox, TOPICS.outbox_bulk, *directory, TOPICS.templates)
         positions = {topic: self.log.committed.get((topic, 0), 0) for topic in sources}
         context = LaneContext(

@@ -88,8 +88,8 @@ class QuietWorld(DeliverWorld):
                 while stage.has_work():
                     stage.step(self.crash_of())
                     busy = True
-            sources = (TOPICS.outbox, TOPICS.outbox_bulk, TOPICS.devices, TOPICS.preferences, TOPICS.profiles)
-            for topic in sources:
+            directory = (TOPICS.devices, TOPICS.device_changes, TOPICS.preferences, TOPICS.profiles)
+            for topic in (TOPICS.outbox, TOPICS.outbox_bulk, *directory):
                 if self.lane.positions()[topic] < self.log.end(topic, 0):
                     self._offer(topic, self.lane.positions()[topic])
                     busy = True

@@ -180,7 +180,9 @@ class SimulatedProcess(Actor):
         offsets = await self.link.call(
             "offsets of group", lambda: {tp: broker.committed.get((tp.topic, tp.partition), 0) for tp in sources}
         )
-        await app.lanes.open(offsets)
+        ends = await self.fetch_side.highwaters(*sources)
+        self.fetch_side.held.clear()
+        await app.lanes.open(offsets, ends)
         return {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
 
     # --- reading
