@@ -35,6 +35,7 @@ from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_metrics import ServicesCollector
 from streams.stages.deliver_services import ServiceRule, Services
 from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables, Priority
+from streams.stages.device_metrics import DeviceChangesCollector
 from streams.stages.schedule import ScheduleDecider, ScheduleOptions
 from streams.stages.schedule_metrics import Lateness, ScheduleCollector
 from streams.stages.schedule_table import ScheduleTable
@@ -177,8 +178,9 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         skew_ms=int(parts.settings.clock_skew_seconds_max * 1000),
         choose=(parts.templates or TemplateLibrary(parts.types, parts.settings.locale)).choose,
         profiles=parts.profiles,
+        devices_max=parts.settings.devices_per_user_max,
     )
-
+    app.metrics.add(DeviceChangesCollector(settings.device_changes))
     app.metrics.add(ServicesCollector(settings.services, parts.wall_ms))
 
     def new_lane(context: LaneContext) -> DeliverLane:

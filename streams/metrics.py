@@ -29,6 +29,7 @@ class Metric(StrEnum):
     BROADCAST_UNFINISHED = "ringonce_broadcast_unfinished"
     BROADCAST_USERS_TOTAL = "ringonce_broadcast_users_total"
     BROADCAST_LEDGER_DIFFERENCE = "ringonce_broadcast_ledger_difference"
+    DEVICE_CHANGES_TOTAL = "ringonce_device_changes_total"
     AUDIT_VIOLATIONS_TOTAL = "ringonce_audit_violations_total"
     AUDIT_STATUSES_TOTAL = "ringonce_audit_statuses_total"
     AUDIT_PASSED_OVER_TOTAL = "ringonce_audit_passed_over_total"

@@ -225,6 +225,12 @@ class Settings(BaseSettings):
     deliver_in_flight: int = Field(
         1000, ge=1, le=100_000, description="Pushes that one worker has under way at most, to each provider."
     )
+    devices_per_user_max: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        description="Devices that one user may register; where there are more, those registered first give way.",
+    )
     dead_letters_per_minute_max: float = Field(
         6_000.0,
         ge=0,

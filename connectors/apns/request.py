@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
+from connectors.apns.address import DEVICE_TOKEN
 from connectors.http2 import Fields
 from connectors.outcome import NotSent, Push
 
 # Apple: the maximum for a regular notification.
 PAYLOAD_BYTES_MAX = 4_096
-# Apple: 32 bytes today in hex, "variable length" tomorrow; the bound only keeps a header in its frame.
-_DEVICE_TOKEN = re.compile(r"[0-9a-fA-F]{16,512}")
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps makes one for each push
 
 
@@ -46,7 +44,7 @@ def is_background(push: Push) -> bool:
 def build_request(push: Push, now: float) -> ApnsRequest | NotSent:
     """The request for one push at `now` (epoch seconds), or why there can be none."""
     token = push.device.address
-    if not _DEVICE_TOKEN.fullmatch(token):
+    if not DEVICE_TOKEN.fullmatch(token):
         return NotSent("invalid_address", retry=False, gone_at_ms=int(now * 1000))
     body = payload(push)
     if len(body) > PAYLOAD_BYTES_MAX:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
+from connectors.fcm.address import INSTALLATION_ID, TOKEN_CHARACTERS_MAX
 from connectors.http2 import Fields
 from connectors.outcome import NotSent, Push
 
 # ErrorCode, INVALID_ARGUMENT: "4096 bytes for most messages. This includes both the keys and the values."
 PAYLOAD_BYTES_MAX = 4_096
-# FCM names no limit; its tokens have 140 to 300 characters today.
-_TOKEN_CHARACTERS_MAX = 4_096
-# Firebase Installations: 17 bytes that begin with the bits 0111, of whose base64url form the first 22 characters are
-# kept. A registration token is far longer, so nobody has to say which of the two an address is.
-_INSTALLATION_ID = re.compile(r"[c-f][A-Za-z0-9_-]{21}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
     `validate_only`: FCM checks it, and delivers nothing.
     """
     token = push.device.address
-    if not 0 < len(token) <= _TOKEN_CHARACTERS_MAX:
+    if not 0 < len(token) <= TOKEN_CHARACTERS_MAX:
         return NotSent("invalid_address", retry=False, gone_at_ms=int(now * 1000))
     data = {
         **push.data,
@@ -75,7 +70,7 @@ def _message(push: Push, data: dict[str, str], now: float) -> dict[str, object]:
     webpush: dict[str, object] = {"headers": webpush_headers}
     message: dict[str, object] = {
         # `token` takes both today, and is deprecated: discovery document of the API, revision 20261023.
-        "fid" if _INSTALLATION_ID.fullmatch(address) else "token": address,
+        "fid" if INSTALLATION_ID.fullmatch(address) else "token": address,
         "data": data,
         "android": android,
         "webpush": webpush,

@@ -7,13 +7,16 @@ addresses are checked, and the connection goes to an address that passed, not to
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 # The longest endpoints in use (WNS) have about 700 characters.
-_URL_CHARACTERS_MAX = 2_048
+URL_CHARACTERS_MAX = 2_048
 # RFC 6052: IPv4 behind a NAT64 gateway, which Python counts as global whatever is inside.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# RFC 6761, RFC 6762, RFC 8375, and what the ICANN keeps for private use: names that mean nothing on the internet.
+_LOCAL_NAMES = (".localhost", ".local", ".home.arpa", ".internal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Endpoint:
 
 def parse_endpoint(url: str) -> Endpoint | None:
     """The endpoint, or None where it is not an https URL that a push service or a receiver could have given out."""
-    if len(url) > _URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
+    if len(url) > URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         return None
     try:
         parts = urlsplit(url)
@@ -41,6 +44,22 @@ def parse_endpoint(url: str) -> Endpoint | None:
     shown = f"[{host}]" if ":" in host else host
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Endpoint(f"https://{shown}" if port == 443 else f"https://{shown}:{port}", host, port, path)
+
+
+def is_local_host(host: str) -> bool:
+    """Whether the host of an endpoint is one of our own network as it stands, without asking anybody who it is."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    else:
+        return not is_public_address(host)
+    try:  # `127.1` and `0x7f000001` are addresses for whoever resolves names, and for nobody else
+        return not is_public_address(socket.inet_ntoa(socket.inet_aton(host)))
+    except OSError:
+        pass
+    name = f".{host.rstrip('.').lower()}"
+    return "." not in name[1:] or name.endswith(_LOCAL_NAMES)
 
 
 def is_public_address(address: str) -> bool:

@@ -43,6 +43,17 @@ def padded_length(length: int) -> int:
     return min(-(-length // PADDING_STEP_BYTES) * PADDING_STEP_BYTES, PLAINTEXT_BYTES_MAX)
 
 
+def receiver_key(p256dh: bytes, auth: bytes) -> ec.EllipticCurvePublicKey:
+    """The public key of a subscription. Raises SubscriptionKeyError where one of the two cannot be."""
+    for name, value, size in (("p256dh", p256dh, PUBLIC_KEY_BYTES), ("auth", auth, AUTH_BYTES)):
+        if len(value) != size:
+            raise SubscriptionKeyError(f"{name}: must have {size} bytes, has {len(value)}")
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), p256dh)
+    except ValueError:
+        raise SubscriptionKeyError("p256dh: must be a point of the curve P-256") from None
+
+
 def encrypt(
     plaintext: bytes,
     p256dh: bytes,
@@ -57,12 +68,7 @@ def encrypt(
     `sender` and `salt` are new for each message (RFC 8291 section 3.1, RFC 8188 section 2.1); they are arguments for
     the test vector only. Raises SubscriptionKeyError.
     """
-    if len(p256dh) != PUBLIC_KEY_BYTES or len(auth) != AUTH_BYTES:
-        raise SubscriptionKeyError("p256dh must have 65 bytes and auth 16")
-    try:
-        receiver = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), p256dh)
-    except ValueError:
-        raise SubscriptionKeyError("p256dh is not a point of P-256") from None
+    receiver = receiver_key(p256dh, auth)
     sender = sender or ec.generate_private_key(ec.SECP256R1())
     salt = salt or os.urandom(SALT_BYTES)
     sender_public = public_bytes(sender.public_key())

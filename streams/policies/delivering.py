@@ -115,13 +115,29 @@ def conclude(claims: Sequence[Claim], now: int, out_of_time: bool = False) -> Co
             first = claims[phases.index(state)]
             # An UNKNOWN beside an ACCEPTED counts for the window as well: `latest` is over both.
             verdict: Literal["ACCEPTED", "UNKNOWN"] = "ACCEPTED" if state == "ACCEPTED" else "UNKNOWN"
-            return Conclusion(verdict, first.reason, verdict, latest)
+            return Conclusion(verdict, _of_all(first.reason, claims), verdict, latest)
     final = latest_claims(claims)
     last = max(final, key=lambda claim: claim.at)
     state_of_none: Literal["EXPIRED", "DEAD"] = (
         "EXPIRED" if out_of_time or all(claim.reason == SEND_BY_PASSED for claim in final) else "DEAD"
     )
-    return Conclusion(state_of_none, last.reason, "FREED", now)
+    return Conclusion(state_of_none, _of_all(last.reason, claims), "FREED", now)
+
+
+def _of_all(reason: str, claims: Sequence[Claim]) -> str:
+    """Return the reason with what became of the devices, where there are several."""
+    if len(claims) == 1:
+        return reason
+    reached: dict[str, Phase] = {}
+    for claim in claims:  # of a device with several attempts, what says most
+        if claim.phase == "ACCEPTED" or claim.device_id not in reached or reached[claim.device_id] == "NOT_SENT":
+            reached[claim.device_id] = claim.phase
+    if len(reached) == 1:
+        return reason
+    phases = list(reached.values())
+    accepted, unknown = phases.count("ACCEPTED"), phases.count("UNKNOWN")
+    others = f", {unknown} may have it" if unknown else ""
+    return f"{reason} ({accepted} of {len(phases)} devices accepted it{others})"
 
 
 class Postpone(NamedTuple):

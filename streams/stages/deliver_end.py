@@ -44,7 +44,8 @@ def note_outcome(work: DeliverStep, entry: Entry, device: Device, outcome: Outco
             wait = None if outcome.retry_after_seconds is None else int(outcome.retry_after_seconds * 1000)
             _again(entry, device.device_id, wait)
         if outcome.gone_at_ms is not None:
-            remark = work.devices.gone(entry.user, device, outcome.gone_at_ms, readable(reason))
+            remark, others = work.devices.gone(entry.user, device, outcome.gone_at_ms, readable(reason))
+            entry.next_newest = entry.policy.newest_device and others > 0
     else:
         # It may still be on its way when the time-out strikes.
         reason, at = outcome.reason, at + work.settings.grace_ms
@@ -70,7 +71,7 @@ def _again(entry: Entry, device_id: str, wait_ms: int | None) -> None:
 def end_attempt(work: DeliverStep, entry: Entry) -> None:
     """All devices have an outcome: try again what certainly was not sent, or conclude."""
     out_of_time = False
-    if entry.retry:
+    if entry.retry or entry.next_newest:
         decision = next_attempt(
             entry.attempt,
             work.now,
@@ -80,9 +81,13 @@ def end_attempt(work: DeliverStep, entry: Entry) -> None:
             entry.policy.retry,
         )
         if isinstance(decision, RetryAt):
-            work.retry(entry, decision.due_at)
+            work.retry(entry, decision.due_at, "the newest device is gone" if entry.next_newest else None)
             return
-        if entry.excused == len(entry.retry) and _postponed(work, entry, work.now + (entry.retry_after_ms or 0)):
+        if (
+            entry.retry
+            and entry.excused == len(entry.retry)
+            and _postponed(work, entry, work.now + (entry.retry_after_ms or 0))
+        ):
             return
         out_of_time = decision.reason == SEND_BY_PASSED
     end = conclude(list(entry.state.claims.values()), work.now, out_of_time)

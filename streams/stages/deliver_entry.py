@@ -21,7 +21,10 @@ from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One record of `outbox` that is being worked on: a Delivery or, where `local` is given, a LocalDeferral."""
+    """One record of `outbox` that is being worked on: a Delivery or, where `local` is given, a LocalDeferral.
+
+    `retry`: the devices that the next attempt is for. `next_newest`: it is for the newest one there is then.
+    """
 
     record: Record
     topic: str
@@ -39,6 +42,7 @@ class Entry:
     retry_after_ms: int | None = None
     retry: list[str] = field(default_factory=list)
     excused: int = 0  # how many of `retry` were not sent for reasons of their provider
+    next_newest: bool = False
     local: datetime | None = None
     profile: Lookup | None = None  # what the user service said, once it was asked
 

@@ -15,15 +15,7 @@ from streams.policies.preferences import Hold, Preferences, TooLong, due_at, hol
 from streams.policies.profiles import NO_PROFILE, Delay, Lacking, Profile, with_profile
 from streams.policies.rendering import Chosen, RenderFailed, Text, Values, missing_names, render
 from streams.stages.deliver_cap import has_room
-from streams.stages.deliver_end import (
-    conclude_claims,
-    end_attempt,
-    end_early,
-    end_unsent,
-    hold_back,
-    leave_alone,
-    note_unsent,
-)
+from streams.stages.deliver_end import end_attempt, end_early, hold_back, leave_alone, note_unsent
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_gate import Gate, Parked
 from streams.stages.deliver_profiles import Lookups, find_profile, find_zone
@@ -74,7 +66,8 @@ def open_entries(work: DeliverStep, entries: Sequence[Entry], opening: Opening) 
             entry.state = state if state.admitted_at == admitted_at else first_state(admitted_at)
             preferences = read_preferences(wishes)
             if entry.local is None:
-                opened = _open(work, entry, _targets(entry, read_devices(devices)), preferences, profile, opening)
+                targets = _targets(entry, read_devices(devices), preferences)
+                opened = _open(work, entry, targets, preferences, profile, opening)
             elif not entry.state.concluded_attempt:
                 opened = _place(work, entry, entry.local, preferences, profile, opening)
         if opened is None or isinstance(opened, Service):
@@ -110,12 +103,14 @@ def _place(
     return []
 
 
-def _targets(entry: Entry, devices: list[Device]) -> list[Device]:
+def _targets(entry: Entry, devices: list[Device], preferences: Preferences) -> list[Device]:
     wanted = entry.delivery["devices"]
     if wanted:
         return [device for device in devices if device.device_id in wanted]
     if entry.policy.newest_device and devices:
-        return [max(devices, key=lambda device: device.registered_at_ms)]
+        # Of those that the user wants it on, or a new tablet that wants nothing would silence the phone.
+        allowed = [device for device in devices if device.provider.value not in preferences.opted_out_providers]
+        return [max(allowed or devices, key=lambda device: device.registered_at_ms)]
     return devices
 
 
@@ -136,10 +131,8 @@ def _open(
     if isinstance(todo, NothingToDo):
         return []
     if isinstance(todo, NoDevice):
-        if state.claims:
-            conclude_claims(work, entry)
-        else:
-            end_unsent(work, entry, "NO_DEVICE", "the user has no device")
+        gone = "the user has none of the devices any more that it was still to be sent to"
+        end_early(work, entry, "NO_DEVICE", gone if state.claims else "the user has no device")
         return []
     profile: Profile | Delay | Lacking | None = NO_PROFILE
     if todo.claim:

@@ -95,7 +95,10 @@ class DeliverStep:
         self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}{remark}", claim.provider, claim.device_id)
 
     def retry(self, entry: Entry, due_at: int, reason: str | None = None) -> None:
-        """Put the next attempt on `scheduled`, for the devices that it is for. `reason`: None, what they were told."""
+        """Put the next attempt on `scheduled`, for the devices that it is for; for none: as its type says.
+
+        `reason`: None, what they were told.
+        """
         lane = self._lane
         delivery = {**entry.delivery, "attempt": entry.attempt + 1, "devices": entry.retry}
         value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": delivery}, lane.topics.scheduled)

@@ -136,11 +136,17 @@ class UserDevices:
             decision = register(known, change.device, self._lane.settings.devices_max)
         self._apply(change.user, decision, f"{change.device_id}, {change.source}")
 
-    def gone(self, user: bytes, device: Device, gone_at: int, reason: str) -> str:
-        """Remove an address that its provider no longer knows; return what is to be said of it beside the reason."""
-        decision = remove_gone(self._known(user), device.provider, device.address, gone_at, device.registered_at_ms)
+    def gone(self, user: bytes, device: Device, gone_at: int, reason: str) -> tuple[str, int]:
+        """Remove an address that its provider no longer knows, unless it was registered again since.
+
+        Returns what is to be said of it beside the reason, and how many devices the user has where it was removed.
+        """
+        known, pushed_to = self._known(user), device.registered_at_ms
+        decision = remove_gone(known, device.provider, device.address, gone_at, pushed_to)
         self._apply(user, decision, f"{device.device_id}, {device.provider.value} says {reason}")
-        return f"; {decision.reason}" if isinstance(decision, Unchanged) else "; its address is removed"
+        if isinstance(decision, Unchanged):
+            return f"; {decision.reason}", 0
+        return "; its address is removed", len(decision.devices)
 
     def _known(self, user: bytes) -> list[Device]:
         return read_devices(self._work.directory_rows([devices_key(user)])[0])
