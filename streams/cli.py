@@ -13,6 +13,7 @@ from streams.commands import (
     broker,
     dead_letters,
     demo,
+    devices,
     publish,
     schedule,
     template,
@@ -26,7 +27,7 @@ from streams.settings import SettingsError
 from streams.templates.documents import TemplatesError
 from streams.types_file import TypesFileError
 
-COMMANDS = (demo, worker, topics, publish, broadcast, template, schedule, dead_letters, audit, broker, version)
+COMMANDS = (demo, worker, topics, publish, broadcast, devices, template, schedule, dead_letters, audit, broker, version)
 
 app = typer.Typer(
     name="ringonce",

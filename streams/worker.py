@@ -45,8 +45,10 @@ from streams.types_file import NotificationTypes
 from streams.web.address import web_port
 from streams.web.broadcast_views import BroadcastParts, install_broadcast_views
 from streams.web.dead_letters_views import install_dead_letters_views
+from streams.web.devices_views import install_devices_views
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
+from streams.web.preferences_views import install_preferences_views
 from streams.web.profile_views import install_profile_views
 from streams.web.schedule_views import install_schedule_views
 from streams.web.templates_views import install_templates_views
@@ -134,14 +136,15 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     broadcasts = BroadcastCommands(settings, codec)
     install_broadcast_views(BroadcastParts(app, routing, broadcasts, types))
     install_dead_letters_views(app, DeadLetters(settings, codec))
-    notifications = TopicNames.of(settings).notifications
-    intake = Intake(settings, notifications)
-    install_notifications_view(app, intake, codec, notifications, Prerender(types, library, settings.time_zone))
+    topics = TopicNames.of(settings)
+    intake = Intake(settings)
+    complete = Prerender(types, library, settings.time_zone)
+    install_notifications_view(app, intake, codec, topics.notifications, complete)
     install_templates_views(app, library)
     app.metrics.add(TemplatesCollector(library))
-    profiles = TopicNames.of(settings).profiles
-    profile_intake = Intake(settings, profiles)
-    install_profile_views(app, routing, profile_intake, codec, profiles)
+    install_devices_views(app, routing, intake, codec, topics, settings.webpush.allow_private_endpoints)
+    install_preferences_views(app, routing, intake, codec, topics.preferences)
+    install_profile_views(app, routing, intake, codec, topics.profiles)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,7 +166,6 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         await commands.close()
         await broadcasts.close()
         await intake.close()
-        await profile_intake.close()
         for connector in connectors.values():
             await connector.close()
         if user_service is not None:

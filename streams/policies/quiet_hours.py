@@ -59,6 +59,12 @@ def read_quiet_hours(text: str) -> QuietHours:
     return checked(start_hour * 60 + start_minute, end_hour * 60 + end_minute, _days(days, text))
 
 
+def written(stretch: QuietHours) -> str:
+    """Return a stretch as `read_quiet_hours` reads it."""
+    clock = "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in (stretch.start_minute, stretch.end_minute))
+    return " ".join([*([",".join(DAYS[day] for day in sorted(stretch.days))] if stretch.days else []), clock])
+
+
 def checked(start_minute: int, end_minute: int, days: frozenset[int]) -> QuietHours:
     """Return the stretch. Raises ValueError with a sentence where it cannot be one."""
     if not 0 <= start_minute < DAY_MINUTES:

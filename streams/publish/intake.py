@@ -1,4 +1,4 @@
-"""Takes notifications from callers who wait until Kafka has them, and says no when more wait than it can take."""
+"""Takes records from callers who wait until Kafka has them, and says no when more wait than it can take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.keys import partition_of
 from streams.publish.messages import Message
 from streams.settings import Settings, kafka_client_options
 
-UNDER_WAY_MAX: Final = 5_000  # notifications that one worker has under way; at 100 ms an acknowledgement 50,000/s
+UNDER_WAY_MAX: Final = 5_000  # records that one worker has under way; at 100 ms an acknowledgement 50,000/s
 CONFIRM_SECONDS_MAX: Final = 10.0
 
 
@@ -21,31 +21,29 @@ class BusyError(Exception):
 
 
 class Intake:
-    """An idempotent producer with acks=all for one topic, started by the first message."""
+    """An idempotent producer with acks=all, started by the first message. The bound is over all topics."""
 
-    def __init__(self, settings: Settings, topic: str, under_way_max: int = UNDER_WAY_MAX) -> None:
+    def __init__(self, settings: Settings, under_way_max: int = UNDER_WAY_MAX) -> None:
         self._settings = settings
-        self._topic = topic
         self._under_way_max = under_way_max
         self._starting = asyncio.Lock()
         self._producer: Any = None
         self.under_way = 0
 
-    async def take(self, messages: Sequence[Message]) -> None:
-        """Return when Kafka has stored all of them for good.
+    async def take(self, topic: str, messages: Sequence[Message]) -> None:
+        """Return when Kafka has stored all of them on the topic for good.
 
-        Raises BusyError, and then nothing was taken; KafkaError or TimeoutError, and then any of them may have been:
-        sent again under the same ids they are the same notifications.
+        Raises BusyError, and then nothing was taken; KafkaError or TimeoutError, and then any of them may have been.
         """
         if self.under_way + len(messages) > self._under_way_max:
-            raise BusyError(f"{self.under_way} notifications wait for Kafka already")
+            raise BusyError(f"{self.under_way} records wait for Kafka already")
         self.under_way += len(messages)
         try:
             async with asyncio.timeout(CONFIRM_SECONDS_MAX):
                 producer = await self._started()
                 partitions = self._settings.partitions
                 sent = [
-                    await producer.send(self._topic, message.value, message.key, partition_of(message.key, partitions))
+                    await producer.send(topic, message.value, message.key, partition_of(message.key, partitions))
                     for message in messages
                 ]
                 await asyncio.gather(*sent)

@@ -89,6 +89,11 @@ class DeliverLane(Lane):
         self.devices_position = context.positions[topics.devices]
         self._directory_first = DirectoryFirst(context, (*self._deliveries, topics.device_changes))
 
+    @property
+    def directory_is_read(self) -> bool:
+        """Whether what the directory does not have is not there, rather than not read yet."""
+        return not self._directory_first.is_missing
+
     def offer(self, chunk: Chunk) -> None:
         """See Lane; while others wait for the directory, nothing of it waits for company."""
         super().offer(chunk)

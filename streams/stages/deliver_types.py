@@ -62,8 +62,8 @@ class DeliverSettings:
     then is not started at all, so that a worker that was paused or lost its broker stops before `send_by` runs out.
     `chance` draws from [0, 1). `services`: of the whole worker. `caps` hold for each user over all types. `skew_ms` is
     the most by which two workers' clocks differ. `profiles`: who is asked about users without a record on the topic of
-    profiles. `choose` gives what a type says to a reader of a locale, where it is known, on a provider. `devices_max`: of
-    one user. `device_changes` counts what became of devices, over all lanes of a worker."""
+    profiles. `choose` gives what a type says to a reader of a locale, where it is known, on a provider.
+    `devices_max`: of one user. `device_changes` counts what became of devices, over all lanes of a worker."""
 
     partitions: int
     in_flight_max: int

@@ -39,8 +39,7 @@ def read_device_change(record: Record, codec: Codec, now: int) -> DeviceChange:
         raise PoisonError("KEY_MISMATCH", f"the key {record.key!r} is not the user_id {body['user_id']!r}")
     check_user_id(record.key)
     check_device_id(body["device_id"])
-    for name in ("request_id", "requested_by"):
-        _check_size(name, body[name], REQUEST_BYTES_MAX)
+    check_request(body["request_id"], body["requested_by"])
     source = f"request {body['request_id']} of {body['requested_by']}"
     device = None if body["action"] == "REMOVE" else _device(body, now)
     # A clock that is ahead, or a producer that gives no time, must not keep a device that is to go.
@@ -69,6 +68,12 @@ def check_device_id(device_id: str) -> None:
     if not 0 < len(device_id.encode()) <= DEVICE_ID_BYTES_MAX:
         size = len(device_id.encode())
         raise PoisonError("INVALID_FIELD", f"device_id: has {size} bytes, must have 1 to {DEVICE_ID_BYTES_MAX}")
+
+
+def check_request(request_id: str, requested_by: str) -> None:
+    """Raise PoisonError INVALID_FIELD for words of who asks that are too long."""
+    for name, text in (("request_id", request_id), ("requested_by", requested_by)):
+        _check_size(name, text, REQUEST_BYTES_MAX)
 
 
 def provider_named(field: str, name: str) -> ProviderName:

@@ -9,28 +9,17 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from aiohttp import web
-from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
-from schemas.registry import RegistryError
 from streams.lane.app import LaneApp, LaneWeb
-from streams.publish.intake import BusyError, Intake
+from streams.publish.intake import Intake
 from streams.publish.messages import Encoder, Message
-from streams.web.problems import problem
-from streams.web.routing import SYSTEM_HEADER
+from streams.web.answers import answered
+from streams.web.bodies import RefusedError, read_bytes
 
 BATCH_MAX = 1_000
 BODY_BYTES_MAX = 4 * 1024 * 1024
-BUSY_SECONDS = 1
 KEY_HEADER = "Idempotency-Key"  # draft-ietf-httpapi-idempotency-key-header: here, the id of the notification
-
-
-class RefusedError(Exception):
-    """A request that cannot be taken: the status, and a sentence that names the field."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 def install_notifications_view(
@@ -41,25 +30,16 @@ def install_notifications_view(
 
     async def post(request: web.Request) -> web.Response:
         """202: all of them are stored. 400, 413: none is, and why. 429, 503: ask again, under the same ids."""
-        response = await _taken(request, intake, encoder)
-        response.headers[SYSTEM_HEADER] = app.conf.id
-        return response
+        body = await read_bytes(request, BODY_BYTES_MAX)
+        values, is_batch = read_notifications(body, request.headers.get(KEY_HEADER))
+        await intake.take(topic, _messages(values, encoder, is_batch))
+        return _taken(values, is_batch)
 
-    cast(LaneWeb, app.web).web_app.router.add_post("/notifications", post)
+    view = answered(post, app.conf.id, "send it again under the same ids")
+    cast(LaneWeb, app.web).web_app.router.add_post("/notifications", view)
 
 
-async def _taken(request: web.Request, intake: Intake, encoder: Encoder) -> web.Response:
-    try:
-        values, is_batch = read_notifications(await _body(request), request.headers.get(KEY_HEADER))
-        messages = _messages(values, encoder, is_batch)
-        await intake.take(messages)
-    except RefusedError as error:
-        return problem(error.status, str(error))
-    except BusyError as error:
-        return problem(429, f"{error}; ask again", {"Retry-After": str(BUSY_SECONDS)})
-    except (KafkaError, RegistryError, TimeoutError) as error:
-        detail = f"Kafka has not confirmed ({type(error).__name__}); send it again under the same ids"
-        return problem(503, detail)
+def _taken(values: Sequence[dict[str, Any]], is_batch: bool) -> web.Response:
     taken = [
         {
             "notification_id": each["notification_id"],
@@ -68,15 +48,6 @@ async def _taken(request: web.Request, intake: Intake, encoder: Encoder) -> web.
         for each in values
     ]
     return web.json_response(taken if is_batch else taken[0], status=202)
-
-
-async def _body(request: web.Request) -> bytes:
-    body = await request.content.read(BODY_BYTES_MAX + 1)
-    while len(body) <= BODY_BYTES_MAX and (more := await request.content.read(BODY_BYTES_MAX + 1 - len(body))):
-        body += more
-    if len(body) > BODY_BYTES_MAX:
-        raise RefusedError(413, f"the body has more than {BODY_BYTES_MAX:,} bytes")
-    return body
 
 
 def read_notifications(body: bytes, key: str | None) -> tuple[list[dict[str, Any]], bool]:

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-import httpx
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
@@ -21,6 +20,7 @@ from streams.lane.lane import StepLane
 from streams.publish.schedule_commands import ScheduleCommands
 from streams.stages.schedule import ScheduleDecider
 from streams.stages.schedule_table import ScheduleTable
+from streams.web.answers import passed_on
 from streams.web.problems import problem
 from streams.web.routing import FORWARDED_HEADER, SYSTEM_HEADER, Elsewhere, Here, Routing
 from streams.web.schedule_paths import read_body, read_command, read_stretch, read_target
@@ -102,7 +102,7 @@ class ScheduleViews:
         if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
             answer = await self._routing.forward(owner.url, b"schedule", *(part.encode() for part in path))
             if answer is not None:
-                return _passed_on(answer)
+                return passed_on(answer)
         return problem(503, MOVING)
 
     async def stretch(self, request: web.Request) -> web.Response:
@@ -156,8 +156,3 @@ class ScheduleViews:
             document = {"request_id": asked.request_id, "outcome": None}
             return web.json_response(document, status=202)
         return web.json_response(asked.answer)
-
-
-def _passed_on(answer: httpx.Response) -> web.Response:
-    kept = {name: answer.headers[name] for name in ("Retry-After", "Content-Type") if name in answer.headers}
-    return web.Response(body=answer.content, status=answer.status_code, headers=kept)

@@ -91,12 +91,13 @@ def test_more_than_kafka_takes_is_refused_and_an_unreachable_kafka_is_said(runni
     message = Encoder(Codec(), running[0].topics.notifications, now_ms).event(notification(4, "busy"))
 
     async def scenario() -> None:
-        full = Intake(settings, running[0].topics.notifications, under_way_max=2)
+        topic = running[0].topics.notifications
+        full = Intake(settings, under_way_max=2)
         with pytest.raises(BusyError):
-            await full.take([message] * 3)
-        nowhere = Intake(load_settings(bootstrap="127.0.0.1:1"), "nowhere")
+            await full.take(topic, [message] * 3)
+        nowhere = Intake(load_settings(bootstrap="127.0.0.1:1"))
         with pytest.raises((KafkaError, TimeoutError)):
-            await nowhere.take([message])
+            await nowhere.take("nowhere", [message])
         assert nowhere.under_way == 0
         await nowhere.close()
         await full.close()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.web.notifications_view import BATCH_MAX, RefusedError, read_notifications
+from streams.web.bodies import RefusedError
+from streams.web.notifications_view import BATCH_MAX, read_notifications
 
 
 def read(document: Any, key: str | None = None) -> tuple[list[dict[str, Any]], bool]:
