@@ -104,7 +104,13 @@ def shown(device: Device, in_full: bool) -> dict[str, Any]:
 
 def masked(address: str) -> str:
     """Return enough of an address to tell it from others, and too little to send to it."""
-    parts = urlsplit(address) if "://" in address else None
-    start = address[:SHOWN_CHARACTERS] if parts is None else f"{parts.scheme}://{parts.hostname or ''}/"
-    rest = address[SHOWN_CHARACTERS:] if parts is None else parts.path + parts.query
-    return f"{start}…{rest[-SHOWN_CHARACTERS:]}" if len(rest) > 3 * SHOWN_CHARACTERS else f"{start if parts else ''}…"
+    count, start, rest = SHOWN_CHARACTERS, "", address
+    try:
+        parts = urlsplit(address)
+        if parts.hostname:
+            start, rest = f"{parts.scheme}://{parts.hostname}/", parts.path + parts.query
+    except ValueError:  # what others wrote to `devices` may be anything
+        pass
+    if len(rest) <= 4 * count:
+        return f"{start}…"
+    return f"{start or rest[:count]}…{rest[-count:]}"

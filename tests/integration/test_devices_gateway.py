@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -304,13 +305,13 @@ def _hostile(chance: random.Random) -> tuple[str, bytes]:
 
 def test_a_flood_of_nonsense_is_refused_and_nothing_of_it_is_on_kafka(two: Two) -> None:
     """Each is a 4xx with a problem document that names what is wrong; none is a mistake of ours."""
-    chance = random.Random(7)
+    chance, urls = random.Random(7), two[1:]
     topics = (two[0].topics.device_changes, two[0].topics.preferences)
     before = asyncio.run(_ends(two, *topics))
     with httpx.Client(timeout=SECONDS_MAX, trust_env=False, verify=False) as client:
         for number in range(400):
             where, body = _hostile(chance)
-            answer = client.put(two[1 + number % 2] + where, content=body)
+            answer = client.put(urls[number % 2] + where, content=body)
             assert 400 <= answer.status_code < 500, (where, body[:200], answer.text)
             assert_problem(answer.status_code, dict(answer.headers), answer.content)
     large = call("PUT", two[1] + path("flood", "devices", "d"), b" " * 20_000)
@@ -342,9 +343,11 @@ def test_the_shell_registers_lists_and_removes(two: Two) -> None:
     done = ringonce(two, "devices", "register", "shell", "phone", *options, "--by", "ops")
     assert done.returncode == 0, done.stderr
     until_one(url, "shell", device_id="phone", address=address)
-    listed = ringonce(two, "devices", "list", "shell", "--url", url)
+    with ThreadPoolExecutor() as pool:  # each takes seconds to start
+        listing = pool.submit(ringonce, two, "devices", "list", "shell", "--url", url)
+        refusing = pool.submit(ringonce, two, "devices", "register", "a", "b", "--provider", "apns", "--address", "zz")
+        listed, refused = listing.result(), refusing.result()
     assert "phone" in listed.stdout and f"{address[:4]}…" in listed.stdout and address not in listed.stdout
-    refused = ringonce(two, "devices", "register", "shell", "phone", "--provider", "apns", "--address", "zz")
     assert (refused.returncode, "address: must be an APNs device token" in refused.stderr) == (2, True)
     assert ringonce(two, "devices", "remove", "shell", "phone").returncode == 0
     until_devices(url, "shell", lambda found: found == [])

@@ -87,6 +87,9 @@ class MemoryTransaction:
             raise StepFailedError("told to")
         for name, offset in last.items():
             world.tables[name].apply(0, step.changes[name], offset)
+        for topic, _ in step.outputs:
+            if topic in world.lane.positions():  # what it writes to itself
+                world.arrives(topic)
         async with world.committed:
             world.committed.notify_all()
 
@@ -98,6 +101,9 @@ class DeliverWorld:
         self.log = MemoryLog()
         self.connector = ScriptedConnector()
         self.committed = asyncio.Condition()
+        self.connectors: dict[ProviderName, Connector] = {ProviderName.APNS: self.connector}
+        self.held: set[str] = set()
+        self.away: set[str] = set()  # topics of which nothing arrives
         self.fail_commits = False
         self.commit_crash: Callable[[], Crash] = lambda: "none"
         self.now = NOW
@@ -145,13 +151,15 @@ class DeliverWorld:
             partition=0,
             transaction=cast(PartitionTransaction, MemoryTransaction(self)),
             positions=positions,
-            hold=lambda topic, partition: None,
-            release=lambda topic, partition: None,
+            hold=lambda topic, partition: self.held.add(topic),
+            release=lambda topic, partition: self._release(topic),
             wall_ms=lambda: self.now,
             commit_seconds_max=WAIT_SECONDS_MAX,
             last=frozenset((TOPICS.outbox_bulk,)),
             letters=self.letters,
+            ends={topic: self.log.end(topic, 0) for topic in sources},
         )
+        self.held.clear()
         settings = DeliverSettings(
             partitions=1,
             in_flight_max=self.in_flight_max,
@@ -188,7 +196,17 @@ class DeliverWorld:
         self.task.cancel()
         await asyncio.wait([self.task], timeout=WAIT_SECONDS_MAX)
 
+    def _release(self, topic: str) -> None:
+        self.held.discard(topic)
+        self._offer(topic, self.lane.positions()[topic])
+
+    def arrives(self, topic: str) -> None:
+        """What is on the topic reaches the lane."""
+        self._offer(topic, self.lane.positions()[topic])
+
     def _offer(self, topic: str, position: int) -> None:
+        if topic in self.held | self.away:
+            return
         chunk = self.log.chunk(topic, 0, position)
         if chunk is not None:
             self.lane.offer(chunk)
