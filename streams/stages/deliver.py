@@ -97,7 +97,7 @@ class DeliverLane(Lane):
     def offer(self, chunk: Chunk) -> None:
         """See Lane; while others wait for the directory, nothing of it waits for company."""
         super().offer(chunk)
-        if self._directory_first.is_missing:
+        if self._directory_first.is_missing and self._inbox:
             self._inbox.take_at = time.monotonic()
 
     async def run(self) -> None:

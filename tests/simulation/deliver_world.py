@@ -101,7 +101,6 @@ class DeliverWorld:
         self.log = MemoryLog()
         self.connector = ScriptedConnector()
         self.committed = asyncio.Condition()
-        self.connectors: dict[ProviderName, Connector] = {ProviderName.APNS: self.connector}
         self.held: set[str] = set()
         self.away: set[str] = set()  # topics of which nothing arrives
         self.fail_commits = False

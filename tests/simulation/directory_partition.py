@@ -86,9 +86,10 @@ class DirectoryPartition:
             settings=settings,
             topics=TOPICS,
             headers={"Status": b"", "Verdict": b""},
-            tables=SimpleNamespace(directory=self.table),
+            tables=SimpleNamespace(directory=self.table, deliveries=MemoryTable()),
             partition=0,
             codec=CODEC,
+            sweeper=None,  # nothing is delivered here
         )
         self.take_over()
 
@@ -123,7 +124,7 @@ class DirectoryPartition:
         gone: tuple[str, Device, int] | None = None,
     ) -> Step:
         """Take one step: what is gone, then at most so many records of each of these topics, in this order."""
-        work = DeliverStep(cast(DeliverLane, self.lane), self._now())
+        work = DeliverStep(cast(DeliverLane, self.lane), self._now(), 0.0)
         if gone is not None:
             user, device, gone_at = gone
             work.devices.gone(user.encode(), device, gone_at, "Unregistered")
