@@ -12,7 +12,7 @@ from schemas.codec import Codec
 from schemas.keys import check_notification_id, check_user_id, slot_key
 from schemas.poison import PoisonError
 from streams.publish.lines import EventLine, PreferencesLine, ProfileLine, UserDevicesLine, read_line
-from streams.stages.directory_rows import check_preferences, check_profile
+from streams.stages.directory_rows import check_devices, check_preferences, check_profile
 from streams.topics import RECORD_BYTES_MAX
 
 RECORD_OVERHEAD_BYTES = 128  # What Kafka adds to a key and a value, generously.
@@ -78,6 +78,7 @@ class Encoder:
         if len({device.device_id for device in line.devices}) < len(line.devices):
             raise ValueError("devices: two have the same device_id")
         record = line.model_dump()
+        check_devices(record["devices"])
         for device in record["devices"]:
             if device["registered_at"] is None:
                 device["registered_at"] = self._now_ms()

@@ -65,8 +65,8 @@ def check_device_id(device_id: str) -> None:
     """Raise PoisonError INVALID_FIELD unless it is 1 to 128 bytes that can be printed."""
     if not device_id.isprintable():
         raise PoisonError("INVALID_FIELD", f"device_id: {device_id[:200]!r} has characters that cannot be printed")
-    if not 0 < len(device_id.encode()) <= DEVICE_ID_BYTES_MAX:
-        size = len(device_id.encode())
+    size = len(device_id.encode())
+    if not 0 < size <= DEVICE_ID_BYTES_MAX:
         raise PoisonError("INVALID_FIELD", f"device_id: has {size} bytes, must have 1 to {DEVICE_ID_BYTES_MAX}")
 
 
