@@ -97,10 +97,11 @@ class System:
 
     def wait_for_devices(self) -> None:
         """Wait until the workers know all devices, so that no notification finds its user without any."""
-        asyncio.run(self._wait_for_devices())
+        asyncio.run(self.until_read(self.topics.devices))
 
-    async def _wait_for_devices(self) -> None:
-        options, topic = kafka_client_options(self.settings), self.topics.devices
+    async def until_read(self, topic: str) -> None:
+        """Wait until the workers have read all that is on a topic now."""
+        options = kafka_client_options(self.settings)
         consumer = AIOKafkaConsumer(**options)
         await consumer.start()
         try:

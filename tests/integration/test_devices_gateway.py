@@ -353,39 +353,64 @@ def test_the_shell_registers_lists_and_removes(two: Two) -> None:
     until_devices(url, "shell", lambda found: found == [])
 
 
-def test_nobody_is_said_to_have_no_device_while_partitions_move(two: Two) -> None:
-    """A worker joins and is killed: the devices are shown, or it is 503, and never an empty list."""
+def test_what_is_confirmed_holds_and_nobody_has_no_device_while_partitions_move(two: Two) -> None:
+    """A worker joins and is killed. Devices are shown, or it is 503, and never an empty list; each change that was
+    confirmed meanwhile is in the table and in the topic."""
     running, *urls = two
     users = EARLY[:8]
+    confirmed: dict[str, set[str]] = {}
 
-    async def watch(over: asyncio.Event) -> set[tuple[int, int]]:
+    async def watch(client: httpx.AsyncClient, over: asyncio.Event) -> set[tuple[int, int]]:
         found: set[tuple[int, int]] = set()
-        async with httpx.AsyncClient(timeout=SECONDS_MAX, trust_env=False, verify=False) as client:
-            while not over.is_set():
-                for user in users:
-                    for url in urls:
-                        answer = await client.get(url + path(user, "devices"))
-                        found.add((answer.status_code, len(answer.json().get("devices", []))))
-                await asyncio.sleep(LOOK_SECONDS)
+        while not over.is_set():
+            for user in users:
+                for url in urls:
+                    answer = await client.get(url + path(user, "devices"))
+                    found.add((answer.status_code, len(answer.json().get("devices", []))))
+            await asyncio.sleep(LOOK_SECONDS)
         return found
+
+    async def change(client: httpx.AsyncClient, over: asyncio.Event) -> None:
+        number = 0
+        while not over.is_set():
+            user, device_id = f"moving-{number % 10}", f"device-{number % 50}"
+            body = {"provider": "apns", "address": f"{number:064x}"}
+            answer = await client.put(urls[number % 2] + path(user, "devices", device_id), content=json.dumps(body))
+            if answer.status_code == 202:
+                confirmed.setdefault(user, set()).add(device_id)
+            number += 1
+            await asyncio.sleep(LOOK_SECONDS / 10)
 
     async def scenario() -> set[tuple[int, int]]:
         over = asyncio.Event()
-        watching = asyncio.create_task(watch(over))
-        try:
-            third = await asyncio.to_thread(running.worker, "three")
-            await asyncio.to_thread(end_by_force, third)
-            for url in urls:
-                for user in users:
-                    await asyncio.to_thread(until_devices, url, user, bool)
-        finally:
-            over.set()
-        return await watching
+        async with httpx.AsyncClient(timeout=SECONDS_MAX, trust_env=False, verify=False) as client:
+            tasks = asyncio.create_task(watch(client, over)), asyncio.create_task(change(client, over))
+            try:
+                third = await asyncio.to_thread(running.worker, "three")
+                await asyncio.to_thread(end_by_force, third)
+                for url in urls:
+                    for user in users:
+                        await asyncio.to_thread(until_devices, url, user, bool)
+            finally:
+                over.set()
+            found, _ = await asyncio.gather(*tasks)
+        return found
 
     found = asyncio.run(scenario())
     assert (503, 0) in found
     assert (200, 0) not in found
     assert {count for status, count in found if status == 200}
+    assert len(confirmed) == 10
+    asyncio.run(running.until_read(running.topics.device_changes))
+    shown = {user: until_devices(urls[0], user, bool) for user in confirmed}
+    for user, devices in shown.items():
+        assert confirmed[user] <= {each["device_id"] for each in devices}
+    last = {record.key.decode(): record.value for record in asyncio.run(_devices_records(two))}
+    for user, devices in shown.items():
+        said = Codec().decode(last[user], ("Devices",)).record["devices"]
+        assert {(each["device_id"], each["address"]) for each in said} == {
+            (each["device_id"], each["address"]) for each in devices
+        }
 
 
 def test_what_became_of_devices_is_counted(two: Two) -> None:
