@@ -32,6 +32,7 @@ from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
 from streams.profiles.metrics import UserServiceCollector
 from streams.publish.broadcasts import BroadcastCommands
 from streams.publish.dead_letters import DeadLetters
+from streams.publish.device_changes import private_allowed
 from streams.publish.intake import Intake
 from streams.publish.schedule_commands import ScheduleCommands
 from streams.settings import Settings, SettingsError
@@ -142,7 +143,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     install_notifications_view(app, intake, codec, topics.notifications, complete)
     install_templates_views(app, library)
     app.metrics.add(TemplatesCollector(library))
-    install_devices_views(app, routing, intake, codec, topics, settings.webpush.allow_private_endpoints)
+    install_devices_views(app, routing, intake, codec, topics, private_allowed(settings))
     install_preferences_views(app, routing, intake, codec, topics.preferences)
     install_profile_views(app, routing, intake, codec, topics.profiles)
     stop = asyncio.Event()

@@ -13,12 +13,13 @@ import typer
 from aiokafka.errors import KafkaError
 from rich.table import Table
 
+from connectors.outcome import ProviderName
 from schemas.registry import RegistryError
 from streams.codec import open_codec
 from streams.commands.asking import get, quoted, shown, worker_url
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, out, quiet_clients, say
 from streams.kafka_ready import wait_for_kafka
-from streams.publish.device_changes import DeviceChangeEncoder
+from streams.publish.device_changes import DeviceChangeEncoder, private_allowed
 from streams.publish.messages import Message
 from streams.publish.publisher import Publisher
 from streams.settings import Settings, load_settings
@@ -64,8 +65,8 @@ def list_(
 def register_(
     user: User,
     device_id: DeviceId,
-    provider: Annotated[str, typer.Option(help="Who delivers to it: apns, fcm, webpush.")],
-    address: Annotated[str, typer.Option(help="Device token, registration token or endpoint.")],
+    provider: Annotated[str, typer.Option(help=f"Who delivers to it: {', '.join(sorted(ProviderName))}.")],
+    address: Annotated[str, typer.Option(help="Device token, registration token, endpoint or URL.")],
     p256dh: Annotated[str | None, typer.Option(help="Web Push: the public key of the subscription.")] = None,
     auth: Annotated[str | None, typer.Option(help="Web Push: the authentication secret.")] = None,
     registered_at: Annotated[
@@ -100,7 +101,7 @@ def _change(
     settings = load_settings()
     quiet_clients()
     topic = TopicNames.of(settings).device_changes
-    allow_private = settings.webpush.allow_private_endpoints
+    allow_private = private_allowed(settings)
     asked = {"request_id": uuid.uuid4().hex, "requested_by": by or login()}
     try:
         encoder = DeviceChangeEncoder(open_codec(settings), topic, lambda: time.time_ns() // 1_000_000, allow_private)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +14,15 @@ from schemas.keys import check_user_id
 from schemas.poison import PoisonError
 from streams.publish.lines import DeviceLine, read_line
 from streams.publish.messages import Message
+from streams.settings import Settings
 from streams.stages.device_change import check_device_id, check_request
+
+
+def private_allowed(settings: Settings) -> frozenset[ProviderName]:
+    """Return the providers whose addresses may lead into our own network."""
+    return frozenset(
+        name for name in ProviderName if getattr(getattr(settings, name.value), "allow_private_endpoints", False)
+    )
 
 
 class RegisterLine(DeviceLine):
@@ -39,10 +47,12 @@ class RemoveLine(BaseModel):
 class DeviceChangeEncoder:
     """Turns them into messages for `device-changes`. `now_ms` stands in for instants that are not given.
 
-    `allow_private`: addresses may lead into our own network.
+    `allow_private`: the providers whose addresses may lead into our own network.
     """
 
-    def __init__(self, codec: Codec, topic: str, now_ms: Callable[[], int], allow_private: bool) -> None:
+    def __init__(
+        self, codec: Codec, topic: str, now_ms: Callable[[], int], allow_private: Collection[ProviderName]
+    ) -> None:
         self._codec = codec
         self._topic = topic
         self._now_ms = now_ms
@@ -53,7 +63,7 @@ class DeviceChangeEncoder:
         line = read_line(RegisterLine, values)
         provider = ProviderName(line.provider.lower())
         device = Device(line.device_id, provider, line.address, line.p256dh, line.auth)
-        fault = address_fault(device, allow_private=self._allow_private)
+        fault = address_fault(device, allow_private=provider in self._allow_private)
         if fault is not None:
             raise ValueError(fault)
         return self._message(line, {"action": "REGISTER", **line.model_dump(), "provider": provider.value})

@@ -27,15 +27,16 @@ async def read_bytes(request: web.Request, bytes_max: int) -> bytes:
     return body
 
 
-async def read_object(request: web.Request, bytes_max: int) -> dict[str, Any]:
-    """Read a JSON object; nothing is an empty one. Raises RefusedError."""
-    return json_object(await read_bytes(request, bytes_max))
+async def read_object(request: web.Request, bytes_max: int, *, may_be_missing: bool = False) -> dict[str, Any]:
+    """Read a JSON object; where it may be missing, nothing is an empty one. Raises RefusedError."""
+    body = await read_bytes(request, bytes_max)
+    return {} if may_be_missing and not body else json_object(body)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
     """Read a JSON object all of whose texts can be written down. Raises RefusedError."""
     try:
-        document = json.loads(body or b"{}")
+        document = json.loads(body)
         half = next(_halves(document, ""), None)
         if half is not None:
             raise RefusedError(400, f"{half}: has half a surrogate pair, which is no text")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable, Collection
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from connectors.outcome import Device
+from connectors.outcome import Device, ProviderName
 from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.app import LaneApp, LaneWeb
@@ -32,7 +33,12 @@ AGAIN = "ask again: the same change twice is one"
 
 
 def install_devices_views(
-    app: LaneApp, routing: Routing, intake: Intake, codec: Codec, topics: TopicNames, allow_private: bool
+    app: LaneApp,
+    routing: Routing,
+    intake: Intake,
+    codec: Codec,
+    topics: TopicNames,
+    allow_private: Collection[ProviderName],
 ) -> None:
     """Install the views; the caller closes `intake` and `routing`."""
     encoder = DeviceChangeEncoder(codec, topics.device_changes, lambda: time.time_ns() // 1_000_000, allow_private)
@@ -40,21 +46,22 @@ def install_devices_views(
 
     async def put(request: web.Request) -> web.Response:
         """202: the device is registered, or said to be there again. 400: its address cannot be, and why."""
-        return await take(request, encoder.register)
+        return await take(request, await read_object(request, BODY_BYTES_MAX), encoder.register)
 
     async def delete(request: web.Request) -> web.Response:
         """202: nothing more is sent to the device, if there is one of this id."""
-        return await take(request, encoder.remove)
+        return await take(request, await read_object(request, BODY_BYTES_MAX, may_be_missing=True), encoder.remove)
 
-    async def take(request: web.Request, encode: Any) -> web.Response:
+    async def take(
+        request: web.Request, values: dict[str, Any], encode: Callable[[dict[str, Any]], Message]
+    ) -> web.Response:
         user, device_id = read_path(request, 2, 4)
-        values = await read_object(request, BODY_BYTES_MAX)
         for name, part in (("user_id", user), ("device_id", device_id)):
             if values.setdefault(name, part) != part:
                 raise RefusedError(400, f"{name}: must be that of the path where both are given")
         values.setdefault("request_id", uuid.uuid4().hex)
         try:
-            message: Message = encode(values)
+            message = encode(values)
         except ValueError as error:
             raise RefusedError(400, str(error)) from None
         await intake.take(topics.device_changes, [message])

@@ -15,7 +15,7 @@ from streams.publish.intake import Intake
 from streams.publish.messages import Encoder
 from streams.stages.directory_rows import WEEKDAYS, preferences_key
 from streams.web.answers import View, answered
-from streams.web.bodies import RefusedError, read_object
+from streams.web.bodies import RefusedError, read_bytes, read_object
 from streams.web.directory_reads import DirectoryReads, read_path
 from streams.web.problems import problem
 from streams.web.routing import Routing
@@ -42,7 +42,7 @@ def install_preferences_views(app: LaneApp, routing: Routing, intake: Intake, co
     async def delete(request: web.Request) -> web.Response:
         """202: the user wants nothing in particular any more."""
         (user,) = read_path(request, 2)
-        if await read_object(request, BODY_BYTES_MAX):
+        if await read_bytes(request, BODY_BYTES_MAX):
             raise RefusedError(400, "the body must be empty")
         return await take(user, {"erase": True})
 

@@ -43,6 +43,7 @@ def fault(
         (ProviderName.WEBPUSH, "https://fcm.googleapis.com/fcm/send/abc"),
         (ProviderName.WEBPUSH, "https://push.example:8443/x?y=z"),
         (ProviderName.WEBPUSH, "https://93.184.216.34/x"),
+        (ProviderName.WEBHOOK, "https://example.org/hooks?for=u"),
     ],
 )
 def test_what_a_provider_could_have_given_out_is_taken(provider: ProviderName, address: str) -> None:
@@ -71,6 +72,8 @@ def test_what_a_provider_could_have_given_out_is_taken(provider: ProviderName, a
         (ProviderName.WEBPUSH, "https://push.example:99999/x"),
         (ProviderName.WEBPUSH, "https://push.example/" + "x" * 2_048),
         (ProviderName.WEBPUSH, "javascript:alert(1)"),
+        (ProviderName.WEBHOOK, "http://example.org/hooks"),
+        (ProviderName.WEBHOOK, "https://user:secret@example.org/hooks"),
     ],
 )
 def test_what_no_provider_gives_out_is_refused(provider: ProviderName, address: str) -> None:
@@ -106,9 +109,16 @@ def test_what_no_provider_gives_out_is_refused(provider: ProviderName, address: 
 )
 def test_an_endpoint_of_our_own_network_is_refused_unless_that_is_allowed(host: str) -> None:
     """However the address is written; a name that leads there is found out when it is connected to."""
-    found = fault(ProviderName.WEBPUSH, f"https://{host}/x")
-    assert found is not None and "not on the public internet" in found
-    assert fault(ProviderName.WEBPUSH, f"https://{host}/x", allow_private=True) is None
+    for provider in (ProviderName.WEBPUSH, ProviderName.WEBHOOK):
+        found = fault(provider, f"https://{host}/x")
+        assert found is not None and "not on the public internet" in found
+        assert fault(provider, f"https://{host}/x", allow_private=True) is None
+
+
+@pytest.mark.parametrize("provider", ProviderName)
+def test_each_provider_says_what_its_addresses_look_like(provider: ProviderName) -> None:
+    """Nobody gives out an empty one."""
+    assert fault(provider, "") is not None
 
 
 @pytest.mark.parametrize(
