@@ -47,6 +47,11 @@ _CAP_LANE: Final = "tests/simulation/test_cap_lane.py"
 _TELLING: Final = "streams/stages/broadcast_tell.py"
 _BROADCAST: Final = "tests/simulation/test_broadcast.py"
 _BROADCAST_CRASHES: Final = "tests/simulation/test_broadcast_crashes.py"
+_USER_DEVICES: Final = "streams/stages/user_devices.py"
+_DEVICES_TESTS: Final = "tests/simulation/test_user_devices.py"
+_DEVICES_LANE: Final = "tests/simulation/test_deliver_devices.py"
+_DEVICES_MODEL: Final = "tests/properties/test_user_devices.py"
+_NO_CHANGES: Final = "nobody changes a device in the simulation"
 _BELOW: Final = "the simulation stands above this layer; it is shown on a real connection"
 
 MUTANTS: Final = (
@@ -582,5 +587,51 @@ MUTANTS: Final = (
         "            if each.progress.rows:\n",
         (_BROADCAST,),
         "these worlds end before it is to be forgotten",
+    ),
+    # --- the devices of users
+    Mutant(
+        "an own record that comes back undoes what came after it",
+        "P3",
+        _USER_DEVICES,
+        "            if by == self._by(echo.number):\n",
+        "            self._work.put_directory(devices_key(user), row)\n            if by == self._by(echo.number):\n",
+        (_DEVICES_TESTS, _DEVICES_MODEL),
+        silent=_NO_CHANGES,
+    ),
+    Mutant(
+        "an own record stays behind what others wrote",
+        "P3",
+        _USER_DEVICES,
+        'self._write_back(user, "written by others while a change was on its way", is_change=False)',
+        "pass",
+        (_DEVICES_TESTS, _DEVICES_MODEL),
+        silent=_NO_CHANGES,
+    ),
+    Mutant(
+        "a whole record that is read again undoes a change",
+        "P3",
+        _USER_DEVICES,
+        "elif record.offset >= echo.position or record.timestamp > echo.at:",
+        "else:",
+        (_DEVICES_TESTS, _DEVICES_MODEL),
+        silent=_NO_CHANGES,
+    ),
+    Mutant(
+        "an answer about an address removes a registration that came after the push",
+        "P3",
+        "streams/policies/registering.py",
+        "min(gone_at, sent_as_of)",
+        "gone_at",
+        (_DEVICES_LANE, _DEVICES_MODEL),
+        silent=_NO_CHANGES,
+    ),
+    Mutant(
+        "nobody waits until the directory is read",
+        "P3",
+        "streams/stages/directory_first.py",
+        "        if self._missing:\n            for topic in self._waiting:\n                opened_with",
+        "        if False:\n            for topic in self._waiting:\n                opened_with",
+        (_DEVICES_LANE, _DEVICES_MODEL),
+        silent="no worker of the simulation begins with topics that are old",
     ),
 )
