@@ -15,6 +15,7 @@ from streams.lane.chunk import Chunk
 from streams.lane.lane import LaneContext
 from streams.lane.table import LaneTable
 from streams.lane.transaction import Step
+from streams.policies.rendering import RenderFailed
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings
@@ -80,6 +81,7 @@ class DirectoryPartition:
             chance=lambda: 0.5,
             connectors={},
             policy_of=lambda type: None,
+            choose=lambda type, locale, provider: RenderFailed("nothing is delivered here"),
             devices_max=devices_max,
         )
         self.lane = SimpleNamespace(
