@@ -221,8 +221,12 @@ def _broadcast(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
 
         def is_here() -> bool:
             # All lanes are opened together, once all tables are recovered. Partitions of workers that do not know this
-            # stage yet are assigned apart from it: then the directory may be elsewhere, and its local rows old.
-            return "deliver" not in app.lanes.stages or partition in app.lanes.lanes("deliver")
+            # stage yet are assigned apart from it: then the directory may be elsewhere, and its local rows old. Where
+            # its topics are still read, users who are there seem not to be.
+            if "deliver" not in app.lanes.stages:
+                return True
+            lane = cast("DeliverLane | None", app.lanes.lanes("deliver").get(partition))
+            return lane is not None and lane.directory_is_read
 
         def is_behind() -> bool:
             lane = app.lanes.lanes("deliver").get(partition)

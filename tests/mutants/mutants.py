@@ -565,7 +565,7 @@ MUTANTS: Final = (
         "users are read from a directory that another worker has",
         "P3",
         "streams/app.py",
-        'return "deliver" not in app.lanes.stages or partition in app.lanes.lanes("deliver")',
+        "return lane is not None and lane.directory_is_read",
         "return True",
         ("tests/unit/test_broadcast_lane.py",),
         "there partitions of all stages move together",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,7 +68,7 @@ def test_a_long_list_waits_in_kafka() -> None:
 
 
 def test_users_are_read_where_deliver_has_them(tmp_path: Path) -> None:
-    """Not before this worker has the partition of the directory, and not while deliveries of it pile up."""
+    """Not before this worker has the partition of the directory and has read it, and not while deliveries pile up."""
     settings = load_settings(bootstrap="127.0.0.1:1", partitions=2, data_dir=tmp_path)
     app = create_app(AppParts(settings, NotificationTypes.load(), faust={"web_enabled": False}))
     stages, held = app.lanes.stages, set[str]()
@@ -83,3 +84,8 @@ def test_users_are_read_where_deliver_has_them(tmp_path: Path) -> None:
     assert decider.options.is_behind()
     assert decider.options.knows_type("any")
     assert lane.context.gate is not deliver.context.gate
+    devices = stages["deliver"].topics[2]
+    unread = replace(context("deliver", held, *stages["deliver"].topics), ends={devices: 12})
+    app.lanes._lanes["deliver", 0] = deliver = stages["deliver"].new_lane(unread)
+    assert not decider.teller.users.is_here()
+    assert outbox in held
