@@ -171,7 +171,9 @@ class UserDevices:
         """Note that the row is to be written to `devices` at the end of the step, whatever it is by then."""
         work, key = self._work, echo_key(user)
         before = read_echo(work.directory_rows([key])[0])
-        echo = Echo(1 if before is None else before.number + 1, self._lane.devices_position, work.now)
+        # By the time, so that no number comes twice: a record that is read once more is not taken for the last one.
+        number = work.now if before is None else max(work.now, before.number + 1)
+        echo = Echo(number, self._lane.devices_position, work.now)
         work.put_directory(key, _codec.encode("DevicesEcho", echo._asdict()))
         self._written[user] = Written(echo, cause.encode(errors="replace"), is_change)
 
