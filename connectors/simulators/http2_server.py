@@ -34,15 +34,18 @@ _CREDENTIALS_REFUSED = (401, 403)
 
 
 class _Connection(h2.connection.H2Connection):
-    """hyper-h2 walks over all streams for each new one, to count the open ones and to drop the closed ones."""
+    """hyper-h2 walks over all streams for each new one, to count the open ones and to drop the closed ones; and it ends
+    the connection for one stream too many, which is a stream error (RFC 9113 section 5.1.2)."""
 
     @property
     def open_inbound_streams(self) -> int:
-        """The number of open streams, or less work: an upper bound of it, while that is below the limit."""
-        bound = len(self.streams)
-        if bound < self.local_settings.max_concurrent_streams:
-            return bound
-        return self._open_streams(1)
+        """None, as far as hyper-h2 is concerned."""
+        return 0
+
+    def has_too_many_streams(self) -> bool:
+        """Whether more are open than we have said, counted only where a cheap upper bound does not do."""
+        limit = self.local_settings.max_concurrent_streams
+        return len(self.streams) > limit and self._open_streams(1) > limit
 
 
 class Http2Connection(asyncio.Protocol):
@@ -87,6 +90,8 @@ class Http2Connection(asyncio.Protocol):
         self._requests = 0
         self._last_stream_processed = 0
         self._going_away = False
+        # What a client sends before it has seen our SETTINGS cannot be held against it.
+        self._settings_seen = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet with our SETTINGS."""
@@ -121,6 +126,8 @@ class Http2Connection(asyncio.Protocol):
                 self._bodies_waiting.pop(event.stream_id, None)
             elif isinstance(event, h2.events.WindowUpdated | h2.events.RemoteSettingsChanged):
                 self._resume_bodies()
+            elif isinstance(event, h2.events.SettingsAcknowledged):
+                self._settings_seen = True
             elif isinstance(event, h2.events.ConnectionTerminated):
                 self._transport.close()
             if self._transport.is_closing():
@@ -131,6 +138,8 @@ class Http2Connection(asyncio.Protocol):
         request = parse(event.headers, self._number, event.stream_id)
         if request is None:
             self._h2.reset_stream(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+        elif self._settings_seen and self._h2.has_too_many_streams():
+            self._h2.reset_stream(event.stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
         else:
             self._open[event.stream_id] = request
 

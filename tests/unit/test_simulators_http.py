@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,26 +60,27 @@ def test_apns_gives_one_stream_until_it_has_seen_a_good_token(bench: Bench) -> N
     assert bench.run(talk()) == [1, 1, 1000]
 
 
-def test_more_streams_than_allowed_end_the_connection(tmp_path: Path) -> None:
-    """A client that opens too many streams gets a GOAWAY; the number can be set, and finished streams do not count."""
+def test_a_stream_too_many_is_refused(tmp_path: Path) -> None:
+    """RST_STREAM says that it was not processed; the number can be set, and finished streams do not count."""
     with Bench(tmp_path) as bench:
-        bench.sims.apns.listener.max_concurrent_streams = 2
-        call = bench.apns_call()
-        assert [response.status_code for response in bench.send(*[call] * 5)] == [200] * 5
-        bench.sims.apns.faults.set(Fault.HANG_BEFORE)
+        bench.sims.webpush.listener.max_concurrent_streams = 2
+        call = bench.webpush_call()
+        assert [response.status_code for response in bench.send(*[call] * 5)] == [201] * 5
+        bench.sims.webpush.faults.set(Fault.HANG_BEFORE)
 
-        async def talk() -> Probe:
+        async def talk() -> list[Answer]:
             probe = await connect(call.url, bench.tls)
             await probe.until(lambda: bool(probe.settings))
-            probe.h2.remote_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = 100
+            probe.h2.remote_settings[STREAMS] = 100
             probe.h2.remote_settings.acknowledge()
-            probe.send(*[call] * 3)
-            await probe.until(lambda: probe.goaway is not None)
-            return probe
+            answers = probe.send(*[call] * 3)
+            await probe.until(lambda: any(answer.reset_code is not None for answer in answers))
+            probe.transport.close()
+            return answers
 
-        goaway = bench.run(talk()).goaway
-        assert goaway is not None
-        assert goaway.error_code != ErrorCodes.NO_ERROR
+        codes = Counter(answer.reset_code for answer in bench.run(talk()))
+        assert codes == {None: 2, ErrorCodes.REFUSED_STREAM: 1}
+        assert bench.sims.webpush.counts.requests == 5
 
 
 def test_many_streams_at_once_are_all_answered(bench: Bench) -> None:
