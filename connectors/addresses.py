@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 from connectors.apns import address as apns
 from connectors.fcm import address as fcm
+from connectors.http.endpoint import endpoint_fault
 from connectors.outcome import Device, ProviderName
-from connectors.webhook import address as webhook
 from connectors.webpush import address as webpush
 
 
@@ -18,11 +18,16 @@ class Rule(Protocol):
     def __call__(self, device: Device, *, allow_private: bool) -> str | None: ...
 
 
+def _webhook_fault(device: Device, *, allow_private: bool) -> str | None:
+    what = "that of a receiver without a user or a password"
+    return endpoint_fault(device.address, what, allow_private=allow_private)
+
+
 _RULES: Final[Mapping[ProviderName, Rule]] = {
     ProviderName.APNS: apns.fault,
     ProviderName.FCM: fcm.fault,
     ProviderName.WEBPUSH: webpush.fault,
-    ProviderName.WEBHOOK: webhook.fault,
+    ProviderName.WEBHOOK: _webhook_fault,
 }
 
 

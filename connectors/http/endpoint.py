@@ -78,3 +78,16 @@ def is_public_address(address: str) -> bool:
         if ip.teredo is not None or ip.is_site_local:
             return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def endpoint_fault(address: str, what: str, *, allow_private: bool) -> str | None:
+    """What is wrong with a URL that somebody registers, as a sentence that begins with the field; None: nothing.
+
+    `what` it must be. A name is not resolved here, so it may still lead to a private address: who connects looks again.
+    """
+    endpoint = parse_endpoint(address)
+    if endpoint is None:
+        return f"address: must be {what}, an https URL of at most {URL_CHARACTERS_MAX} characters"
+    if not allow_private and is_local_host(endpoint.host):
+        return f"address: {endpoint.host} is not on the public internet, and private endpoints are not allowed here"
+    return None
