@@ -15,6 +15,7 @@ from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_step import DeliverStep
 
 REASON_BYTES_MAX = 200  # the words that providers document have at most 40
+LATE_MS_MIN, LATE_MS_MAX = 1_000, 30_000  # between two times that it comes, when it was late
 RESEND_AFTER_MS = 10_000  # where the outcome names no longer wait
 
 
@@ -91,9 +92,21 @@ def end_attempt(work: DeliverStep, entry: Entry) -> None:
             return
         out_of_time = decision.reason == SEND_BY_PASSED
     end = conclude(list(entry.state.claims.values()), work.now, out_of_time)
-    if end.state == "EXPIRED" and _postponed(work, entry, work.now):
+    if end.state == "EXPIRED" and _may_be_late(work, entry) and _postponed(work, entry, _after_being_late(work, entry)):
         return
     _conclude(work, entry, end)
+
+
+def _may_be_late(work: DeliverStep, entry: Entry) -> bool:
+    """Whether it can be on time when it comes again: not where it has less time than two clocks may differ by."""
+    send_within: int = entry.delivery["send_by"] - entry.delivery["admitted_at"]
+    return send_within > work.settings.skew_ms
+
+
+def _after_being_late(work: DeliverStep, entry: Entry) -> int:
+    """When it comes again: after as long as it has been under way, so that lateness feeds no loop."""
+    under_way: int = work.now - entry.delivery["admitted_at"]
+    return work.now + min(max(LATE_MS_MIN, under_way), LATE_MS_MAX)
 
 
 def _postponed(work: DeliverStep, entry: Entry, until: int) -> bool:
