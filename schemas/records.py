@@ -163,6 +163,31 @@ class ScheduleAnswer(TypedDict):
     holds_until: NotRequired[int | None]
 
 
+class Forget(TypedDict):
+    """Remove everything of a user, on `scheduled` and `device-changes`."""
+
+    user_id: str
+    request_id: str
+    requested_by: str
+    requested_at: int
+    round: NotRequired[int]
+    after: NotRequired[bytes]
+    removed: NotRequired[dict[str, int]]
+    kept: NotRequired[dict[str, int]]
+
+
+class ForgetAnswer(TypedDict):
+    """What one partition of one stage has removed of a user, on `answers`."""
+
+    request_id: str
+    user_id: str
+    stage: str
+    partition: int
+    at: int
+    removed: dict[str, int]
+    kept: dict[str, int]
+
+
 class ScheduleLedger(TypedDict):
     """State of schedule: what a partition has counted since it began, and where its rows begin."""
 

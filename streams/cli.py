@@ -14,6 +14,7 @@ from streams.commands import (
     dead_letters,
     demo,
     devices,
+    forget,
     publish,
     schedule,
     template,
@@ -27,7 +28,10 @@ from streams.settings import SettingsError
 from streams.templates.documents import TemplatesError
 from streams.types_file import TypesFileError
 
-COMMANDS = (demo, worker, topics, publish, broadcast, devices, template, schedule, dead_letters, audit, broker, version)
+COMMANDS = (
+    *(demo, worker, topics, publish, broadcast, devices, template, schedule, forget),
+    *(dead_letters, audit, broker, version),
+)
 
 app = typer.Typer(
     name="ringonce",

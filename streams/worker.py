@@ -47,6 +47,7 @@ from streams.web.address import web_port
 from streams.web.broadcast_views import BroadcastParts, install_broadcast_views
 from streams.web.dead_letters_views import install_dead_letters_views
 from streams.web.devices_views import install_devices_views
+from streams.web.erasure_view import install_erasure_view
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
 from streams.web.preferences_views import install_preferences_views
@@ -134,6 +135,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         app.metrics.add(UserServiceCollector(user_service))
     commands = ScheduleCommands(settings, codec)
     install_schedule_views(app, routing, commands)
+    install_erasure_view(app, commands, settings)
     broadcasts = BroadcastCommands(settings, codec)
     install_broadcast_views(BroadcastParts(app, routing, broadcasts, types))
     install_dead_letters_views(app, DeadLetters(settings, codec))

@@ -21,8 +21,8 @@ from streams.topics import TopicNames
 NAMES = {
     "notifications": ("Notification",),
     "due": ("Due",),
-    "scheduled": ("Deferral", "Retry", "Cancel", "Move"),
-    "answers": ("ScheduleAnswer",),
+    "scheduled": ("Deferral", "Retry", "Cancel", "Move", "Forget"),
+    "answers": ("ScheduleAnswer", "ForgetAnswer"),
     "outbox": ("Delivery", "LocalDeferral"),
     "outbox-bulk": ("Delivery",),
     "statuses": ("Status",),

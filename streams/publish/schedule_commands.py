@@ -1,4 +1,4 @@
-"""Cancels and moves: a command is written to `scheduled`, and its answer awaited on `answers`."""
+"""Cancels, moves and erasures: a command is written to Kafka, and its answers awaited on `answers`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
-from schemas.keys import check_notification_id, partition_of, slot_key
+from schemas.keys import check_notification_id, check_user_id, partition_of, slot_key
 from schemas.poison import PoisonError
-from schemas.records import ScheduleAnswer
+from schemas.records import ForgetAnswer, ScheduleAnswer
 from streams.kafka_consumer import stop_consumer
 from streams.settings import Settings, kafka_client_options
+from streams.stages.device_change import check_request
+from streams.stages.forgetting import Forget, write_forget
 from streams.topics import TopicNames
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,39 @@ class Asked(NamedTuple):
     answer: ScheduleAnswer | None
 
 
+class Forgotten(NamedTuple):
+    """An erasure that is on Kafka: what has answered, and which (stage, partition) have not yet."""
+
+    request_id: str
+    answers: list[ForgetAnswer]
+    pending: list[tuple[str, int]]
+
+    def total(self, field: Literal["removed", "kept"]) -> dict[str, int]:
+        """Add up what all have removed, or kept, by kind."""
+        found: Counter[str] = Counter()
+        for answer in self.answers:
+            found.update(answer[field])
+        return dict(found)
+
+
+class Collector:
+    """Collects the answers to one erasure, the first of each partition."""
+
+    def __init__(self, wanted: set[tuple[str, int]]) -> None:
+        self.wanted = wanted
+        self.answers: list[ForgetAnswer] = []
+        self.complete = asyncio.Event()
+
+    def add(self, answer: ForgetAnswer) -> None:
+        """Note one."""
+        place = (answer["stage"], answer["partition"])
+        if place in self.wanted:
+            self.wanted.discard(place)
+            self.answers.append(answer)
+        if not self.wanted:
+            self.complete.set()
+
+
 class ScheduleCommands:
     """Writes commands and finds their answers; whichever worker decides, and wherever its partition moves meanwhile.
 
@@ -55,6 +91,7 @@ class ScheduleCommands:
         self._codec = codec
         self._topics = TopicNames.of(settings)
         self._waiting: dict[str, asyncio.Future[ScheduleAnswer]] = {}
+        self._collecting: dict[str, Collector] = {}
         self._starting = asyncio.Lock()
         self._producer: Any = None
         self._consumer: Any = None
@@ -115,6 +152,39 @@ class ScheduleCommands:
         """Move to `due_at`, milliseconds since the epoch, and wait for the answer. Raises as `cancel`."""
         return await self._ask("Move", target, requested_by, seconds, request_id, {"due_at": due_at})
 
+    async def forget(self, user_id: str, requested_by: str, seconds: float, request_id: str | None = None) -> Forgotten:
+        """Remove everything of a user, and collect what the partitions say for at most so long.
+
+        Raises PoisonError for a command that would be refused.
+        """
+        request_id = request_id or uuid.uuid4().hex
+        try:
+            user = user_id.encode()
+            check_user_id(user)
+            check_request(request_id, requested_by)
+        except UnicodeEncodeError as error:
+            raise PoisonError("INVALID_FIELD", f"user_id is not UTF-8: {error.reason}") from None
+        forget = Forget(user, request_id, requested_by, time.time_ns() // 1_000_000)
+        partitions, topics = self._settings.partitions, self._topics
+        own = partition_of(user, partitions)
+        places = [(topics.device_changes, own), *((topics.scheduled, number) for number in range(partitions))]
+        await self.start()
+        wanted = {("deliver", own), *(("schedule", number) for number in range(partitions))}
+        collector = self._collecting.setdefault(request_id, Collector(wanted))
+        try:
+            sent = [
+                await self._producer.send(topic, write_forget(self._codec, forget, topic), user, partition)
+                for topic, partition in places
+            ]
+            await asyncio.gather(*sent)
+            async with asyncio.timeout(seconds):
+                await collector.complete.wait()
+        except TimeoutError:
+            logger.info("%s: no answer yet from %s", request_id, sorted(collector.wanted))
+        finally:
+            self._collecting.pop(request_id, None)
+        return Forgotten(request_id, collector.answers, sorted(collector.wanted))
+
     async def _ask(
         self,
         name: str,
@@ -160,10 +230,16 @@ class ScheduleCommands:
             for records in (await consumer.getmany(timeout_ms=1_000)).values():
                 for record in records:
                     try:
-                        answer = cast(ScheduleAnswer, decode(record.value, ("ScheduleAnswer",)).record)
+                        name, found = decode(record.value, ("ScheduleAnswer", "ForgetAnswer"))
                     except PoisonError as error:
                         logger.warning("%s-%d@%d: %s", record.topic, record.partition, record.offset, error)
                         continue
+                    if name == "ForgetAnswer":
+                        collector = self._collecting.get(found["request_id"])
+                        if collector is not None:
+                            collector.add(cast(ForgetAnswer, found))
+                        continue
+                    answer = cast(ScheduleAnswer, found)
                     waiting = self._waiting.get(answer["request_id"])
                     if waiting is not None and not waiting.done():
                         waiting.set_result(answer)

@@ -218,6 +218,13 @@ class DeliverStep:
             else:
                 self._swept.append(row_key)
 
+    def drop_concluded(self, key: bytes) -> bool:
+        """Remove a notification's row, unless it is under way or changes in this step."""
+        if key in self._states or not self.states([key])[0].concluded:
+            return False
+        self._swept.append(key)
+        return True
+
     def finish(self) -> Step:
         """Return the step with its changes."""
         changes: dict[bytes, bytes | None] = dict.fromkeys(self._swept)

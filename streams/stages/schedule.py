@@ -9,6 +9,7 @@ leaves it as it was; after it, as the answer says.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,12 +23,13 @@ from streams.policies.pacing import Bucket, next_token_at, refill, spend
 from streams.policies.scheduling import Counts
 from streams.stages.blocks import Sweeper
 from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
+from streams.stages.forgetting import ROWS_MAX, Forget, rows_of_user, write_answer, write_forget
 from streams.stages.origin import origin_of, with_origin
 from streams.stages.schedule_ledger import Ledger, RowCount, RowCounter, read_ledger, write_ledger
 from streams.stages.schedule_metrics import Lateness
 from streams.stages.schedule_queue import DueQueue
 from streams.stages.schedule_step import ScheduleStep
-from streams.stages.schedule_table import DEFERRALS, LEDGER_KEY, RETRIES, ScheduleTable
+from streams.stages.schedule_table import DEFERRALS, INDEX, LEDGER_KEY, RETRIES, ScheduleTable
 from streams.stages.scheduled_rows import Command, Deferral, Retry, read_scheduled
 from streams.topics import TopicNames
 
@@ -136,6 +138,7 @@ class ScheduleDecider:
 
     def _take(self, work: ScheduleStep, chunks: Sequence[Chunk]) -> None:
         found: list[tuple[Deferral | Retry | Command, Record]] = []
+        forgets: list[Forget] = []
         for chunk in chunks:
             for record in chunk.records:
                 try:
@@ -143,13 +146,20 @@ class ScheduleDecider:
                 except PoisonError as error:
                     self._give_up(work, error, record)
                     continue
+                if isinstance(scheduled, Forget):  # it comes to each partition
+                    forgets.append(scheduled)
+                    continue
                 partition = partition_of(scheduled.slot, self.partitions)
                 if partition == self.partition:
                     found.append((scheduled, record))
                 else:
                     self._route(work, record, partition)
-        if not found:
-            return
+        if found:
+            self._take_all(work, found)
+        for forget in forgets:
+            self._forget(work, forget)
+
+    def _take_all(self, work: ScheduleStep, found: Sequence[tuple[Deferral | Retry | Command, Record]]) -> None:
         names = iter(work.look_up([scheduled for scheduled, _ in found if not isinstance(scheduled, Retry)]))
         for scheduled, record in found:
             if isinstance(scheduled, Deferral):
@@ -161,6 +171,23 @@ class ScheduleDecider:
             else:
                 outcome = work.move(scheduled, *next(names), scheduled.due_at, record.offset)
                 self._answer(work, scheduled, outcome)
+
+    def _forget(self, work: ScheduleStep, forget: Forget) -> None:
+        """Do one round of an erasure; the answer comes with the last one."""
+        removed: Counter[str] = Counter()
+        rows: list[tuple[bytes, bytes]] = []
+        if forget.round:
+            rows = rows_of_user(self.table, self.partition, INDEX, forget.user, forget.after, ROWS_MAX)
+            for key, row in rows:
+                removed[work.forget(key, row, forget.source)] += 1
+        done = forget.next(rows[-1][0] if rows else b"", {name: removed[name] for name in ("pending", "retries")}, {})
+        if forget.round and len(rows) < ROWS_MAX:
+            topic = self.topics.answers
+            value = write_answer(self.codec, done, "schedule", self.partition, work.now, topic)
+        else:
+            topic = self.topics.scheduled
+            value = write_forget(self.codec, done, topic)
+        work.step.emit(topic, self.partition, forget.user, value)
 
     def _answer(self, work: ScheduleStep, command: Command, outcome: dict[str, Any]) -> None:
         user_id, kind = split_slot_key(command.slot)

@@ -185,6 +185,33 @@ class ScheduleStep:
             return {"outcome": "WOULD_EXPIRE", "due_at_before": decision.due_at, "due_at_after": decision.due_at}
         return _not_done(decision)
 
+    def forget(self, index: bytes, row: bytes, source: str) -> str:
+        """End what waits under this row of the index, whose user is erased. Returns what it was: pending, retries, or
+        gone. Of a retry something may have been sent: deliver knows, and ends it, as the user has no device any more.
+        """
+        size = int.from_bytes(index[1:3], "big")
+        slot, is_retry, name = index[3 : 3 + size], index[3 + size] == 1, index[4 + size :]
+        pending = read_index(row, slot, name[:-8] if is_retry else name)
+        if is_retry:
+            key = pending_key(pending, RETRIES)
+            value = self._stage.table.read(self._partition, [key])[0]
+            if value is None or self._changes.get(key, b"") is None:
+                return "gone"
+            self.release_retries([(key, value)])
+            return "retries"
+        known = index_key(slot, pending.notification_id)
+        current = self._index.get(known, pending)
+        if current is None:
+            return "gone"
+        self._index[known] = current
+        held = self._held(current)
+        self._remove(pending_key(current))
+        self._counted["cancelled"] += 1
+        reason = f"the user was erased ({source})".encode()
+        self._status(held.origin, slot, pending.notification_id, "CANCELLED", reason)
+        self._end(seen_digest(slot, pending.notification_id), "CANCELLED")
+        return "pending"
+
     # --- rows
 
     def _retry_waits(self, slot: bytes, notification_id: bytes) -> bool:

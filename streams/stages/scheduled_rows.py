@@ -18,9 +18,10 @@ from schemas.keys import check_key, check_notification_id, check_type, check_use
 from schemas.poison import PoisonError
 from schemas.structure import read_varint
 from schemas.varint import UnusualError, read_instant
+from streams.stages.forgetting import Forget, read_forget
 from streams.stages.origin import Origin
 
-NAMES: Final = ("Deferral", "Retry", "Cancel", "Move")
+NAMES: Final = ("Deferral", "Retry", "Cancel", "Move", "Forget")
 INSTANT_MAX: Final = 10**15  # the year 33658: whoever asks for more has mistaken the unit
 ID_BYTES_MAX: Final = 128
 PLAIN_CODEC: Final = Codec()
@@ -67,7 +68,7 @@ class Held(NamedTuple):
     body: bytes
 
 
-def read_scheduled(codec: Codec, value: bytes | None, key: bytes | None) -> Deferral | Retry | Command:
+def read_scheduled(codec: Codec, value: bytes | None, key: bytes | None) -> Deferral | Retry | Command | Forget:
     """Read a record of `scheduled`. Raises PoisonError, and with a registry RegistryUnavailableError."""
     if value is not None and key is not None:
         at = codec.body_start(value, "Deferral")
@@ -85,13 +86,15 @@ def read_scheduled(codec: Codec, value: bytes | None, key: bytes | None) -> Defe
     return _read_completely(codec, value, key)
 
 
-def _read_completely(codec: Codec, value: bytes | None, key: bytes | None) -> Deferral | Retry | Command:
+def _read_completely(codec: Codec, value: bytes | None, key: bytes | None) -> Deferral | Retry | Command | Forget:
     if key is None:
         raise PoisonError("NO_KEY", "the record has no key; it must be user_id:type")
     name, record = codec.decode(value, NAMES)
     assert value is not None, "decode refuses it"
     if name in ("Cancel", "Move"):
         return _command(record, key)
+    if name == "Forget":
+        return read_forget(record, key)
     notification = record["notification"] if name == "Deferral" else record["delivery"]["notification"]
     head = checked_head(notification, key, 0)
     due_at = max(0, record["due_at"])

@@ -22,9 +22,11 @@ from streams.lane.chunk import Record
 from streams.lane.transaction import Headers, Step
 from streams.policies.registering import Changed, Unchanged, register, remove, remove_gone
 from streams.stages.dead_letters import VALUE_BYTES_MAX
+from streams.stages.deliver_forget import forget_user
 from streams.stages.delivery_rows import devices_key, read_devices, write_devices
 from streams.stages.device_change import DeviceChange, read_device_change
 from streams.stages.directory_rows import directory_row
+from streams.stages.forgetting import Forget, is_forget, read_forget
 
 if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
@@ -118,15 +120,24 @@ class UserDevices:
         topics, partitions = self._lane.topics, self._lane.settings.partitions
         for record in records:
             try:
-                change = read_device_change(record, self._lane.codec, self._work.now)
+                change = self._read(record)
                 partition = partition_of(change.user, partitions)
                 if partition == self._lane.partition:
-                    self._change(change)
+                    self._forget(change) if isinstance(change, Forget) else self._change(change)
                 else:  # its producer has another partitioner
                     headers = [(name, value or b"") for name, value in record.headers]
                     self._work.step.emit(topics.device_changes, partition, record.key, record.value, headers)
             except PoisonError as error:
                 self._work.poison(error, record, topics.device_changes)
+
+    def _read(self, record: Record) -> DeviceChange | Forget:
+        codec = self._lane.codec
+        if is_forget(codec, record.value):
+            return read_forget(codec.decode(record.value, ("Forget",)).record, record.key)
+        return read_device_change(record, codec, self._work.now)
+
+    def _forget(self, forget: Forget) -> None:
+        forget_user(self._work, self._lane, forget)
 
     def _change(self, change: DeviceChange) -> None:
         known = self._known(change.user)
@@ -147,6 +158,11 @@ class UserDevices:
         if isinstance(decision, Unchanged):
             return f"; {decision.reason}", 0
         return "; its address is removed", len(decision.devices)
+
+    def erase(self, user: bytes, source: str) -> None:
+        """Remove all devices of a user who is forgotten; on the topic a tombstone stands for it."""
+        self._work.put_directory(devices_key(user), None)
+        self._write_back(user, f"forgotten: {source}", is_change=False)
 
     def _known(self, user: bytes) -> list[Device]:
         return read_devices(self._work.directory_rows([devices_key(user)])[0])

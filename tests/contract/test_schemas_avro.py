@@ -26,9 +26,9 @@ CODEC = Codec()
 # As schemas/README.md gives it: a file that refers to another comes after it.
 LOADING_ORDER = ["notification", "delivery", "broadcast", "broadcast_control", "broadcast_progress",
                  "broadcast_report", "broadcast_users", "cancel", "cap_state", "dead_letter", "deferral",
-                 "delivery_state", "device_change", "devices", "devices_echo", "due", "local_deferral", "move",
-                 "preferences", "profile", "replay", "retry", "schedule_answer", "schedule_ledger", "seen_block",
-                 "slot", "status", "template", "verdict"]  # fmt: skip
+                 "delivery_state", "device_change", "devices", "devices_echo", "due", "forget", "forget_answer",
+                 "local_deferral", "move", "preferences", "profile", "replay", "retry", "schedule_answer",
+                 "schedule_ledger", "seen_block", "slot", "status", "template", "verdict"]  # fmt: skip
 
 
 def apache(name: str) -> avro.schema.Schema:

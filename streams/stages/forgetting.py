@@ -1,0 +1,108 @@
+"""Erasure of a user: the command that reaches each partition, and what every stage does alike with it.
+
+A user's slots are spread over all partitions, so each lane of schedule is asked, and the deliver lane of the user. A
+step looks at so many rows; where there are more, it puts the next round behind the command, in the transaction of what
+it has done. The first round removes no row: what came before it in the same step is not in the table yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from schemas.codec import Codec
+from schemas.keys import TYPE_BYTES_MAX, check_user_id
+from schemas.poison import PoisonError
+from streams.lane.table import LaneTable
+from streams.stages.device_change import check_request
+
+ROWS_MAX = 500  # that one round looks at
+
+
+class Forget(NamedTuple):
+    """The command; the fields are those of schemas/avsc/forget.avsc."""
+
+    user: bytes
+    request_id: str
+    requested_by: str
+    requested_at: int
+    round: int = 0
+    after: bytes = b""
+    removed: Mapping[str, int] = {}
+    kept: Mapping[str, int] = {}
+
+    @property
+    def source(self) -> str:
+        """Who asked, for people."""
+        return f"request {self.request_id} of {self.requested_by or 'an unnamed caller'}"
+
+    def next(self, after: bytes, removed: Mapping[str, int], kept: Mapping[str, int]) -> Forget:
+        """Return the next round, with what this one has done."""
+        return self._replace(
+            round=self.round + 1, after=after, removed=_sum(self.removed, removed), kept=_sum(self.kept, kept)
+        )
+
+
+def _sum(before: Mapping[str, int], now: Mapping[str, int]) -> Mapping[str, int]:
+    return {name: before.get(name, 0) + now.get(name, 0) for name in {**before, **now}}
+
+
+def is_forget(codec: Codec, value: bytes | None) -> bool:
+    """Whether a value is a Forget, by its header alone."""
+    return value is not None and codec.body_start(value, "Forget") > 0
+
+
+def read_forget(body: Mapping[str, Any], key: bytes | None) -> Forget:
+    """Read the command. Raises PoisonError."""
+    if key is None:
+        raise PoisonError("NO_KEY", "the record has no key; it must be the user_id")
+    if body["user_id"].encode() != key:
+        raise PoisonError("KEY_MISMATCH", f"the key {key!r} is not the user_id {body['user_id']!r}")
+    check_user_id(key)
+    check_request(body["request_id"], body["requested_by"])
+    names = ("request_id", "requested_by", "requested_at", "round", "after", "removed", "kept")
+    return Forget(key, *(body[name] for name in names))
+
+
+def write_forget(codec: Codec, forget: Forget, topic: str) -> bytes:
+    """Write the command as the value of a record."""
+    fields = forget._asdict()
+    return codec.encode("Forget", {"user_id": fields.pop("user").decode(), **fields}, topic)
+
+
+def write_answer(codec: Codec, forget: Forget, stage: str, partition: int, now: int, topic: str) -> bytes:
+    """Write the answer of a partition: `forget` is what a further round would be."""
+    answer = {
+        "request_id": forget.request_id,
+        "user_id": forget.user.decode(),
+        "stage": stage,
+        "partition": partition,
+        "at": now,
+        "removed": {name: count for name, count in forget.removed.items() if count},
+        "kept": {name: count for name, count in forget.kept.items() if count},
+    }
+    return codec.encode("ForgetAnswer", answer, topic)
+
+
+def rows_of_user(
+    table: LaneTable, partition: int, prefix: bytes, user: bytes, after: bytes, limit: int
+) -> list[tuple[bytes, bytes]]:
+    """Return at most so many committed rows whose key is `prefix`, the length of a slot in two bytes, the slot of this
+    user, and more: those behind `after`, in the order of their keys."""
+    found: list[tuple[bytes, bytes]] = []
+    for start in _starts(prefix, user):
+        if start + b"\xff" <= after:
+            continue
+        for key, row in table.scan(partition, max(start, after + b"\0"), start + b"\xff", limit - len(found)):
+            size = int.from_bytes(key[len(prefix) : len(prefix) + 2], "big")
+            if b":" not in key[len(start) : len(prefix) + 2 + size]:  # else it is of a user whose name goes on
+                found.append((key, row))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _starts(prefix: bytes, user: bytes) -> Iterator[bytes]:
+    """Where the rows of each length of type begin: the length of the slot stands before it."""
+    for size in range(len(user) + 2, len(user) + 2 + TYPE_BYTES_MAX):
+        yield prefix + size.to_bytes(2, "big") + user + b":"
