@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from connectors.apns.address import DEVICE_TOKEN
-from connectors.http2 import Fields
+from connectors.http import Fields
 from connectors.outcome import NotSent, Push
 
 # Apple: the maximum for a regular notification.

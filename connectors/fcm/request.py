@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from connectors.fcm.address import INSTALLATION_ID, TOKEN_CHARACTERS_MAX
-from connectors.http2 import Fields
+from connectors.http import Fields
 from connectors.outcome import NotSent, Push
 
 # ErrorCode, INVALID_ARGUMENT: "4096 bytes for most messages. This includes both the keys and the values."

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 
 from connectors.credentials import from_base64url
+from connectors.http import Fields
 from connectors.http.endpoint import Endpoint, parse_endpoint
-from connectors.http2 import Fields
 from connectors.outcome import NotSent, Push
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, SubscriptionKeyError, encrypt, padded_length
 
