@@ -91,9 +91,9 @@ async def until_ended(settings: Settings, broadcast_id: str) -> BroadcastRecord:
     async with asyncio.timeout(2 * WAIT_SECONDS_MAX):
         while True:
             seen = await _until(settings, [topic], lambda found: found > seen)  # noqa: B023 (it is asked at once)
-            record = await read_record(settings, broadcast_id)
-            if record.totals:
-                return record
+            if (await read_record(settings, broadcast_id)).totals:
+                # What is read first was not complete yet when what is read last told that it is.
+                return await read_record(settings, broadcast_id)
 
 
 async def _until(settings: Settings, topics: Sequence[str], is_so: Callable[[int], bool]) -> int:

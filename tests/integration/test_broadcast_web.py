@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -15,8 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.codec import Codec
+from schemas.records import FINAL_STATES
 from streams.demo.workload import user_id
-from tests.integration.system import PARTITIONS, SECONDS_MAX, USERS, System, system, web_url
+from streams.publish.messages import Message
+from tests.integration.kafka_records import until_read
+from tests.integration.system import PARTITIONS, SECONDS_MAX, USERS, Statuses, System, system, web_url
 from tests.integration.test_schedule_web import call, ringonce
 from tests.integration.test_web import assert_problem, until_status
 
@@ -81,6 +86,27 @@ def test_everybody_is_told_once_whoever_is_asked(two: Two, name: str | None) -> 
     assert seen.states(name).count("ADMITTED") == USERS
     again = call("POST", f"{urls[1]}/broadcasts", {"broadcast_id": name, "type": done["type"], "audience": "all"})
     assert again.status_code == 409
+
+
+def test_copies_obey_what_every_event_obeys(two: Two) -> None:
+    """Of two broadcasts of one type the window lets one through; who has opted out is not told."""
+    running, url, other = two
+    kind, unwilling = f"t{uuid.uuid4().hex[:8]}", user_id(3)
+    wishes = Codec().encode("Preferences", {"user_id": unwilling, "opted_out_types": [kind]})
+    asyncio.run(running.produce_to(running.topics.preferences, [Message(unwilling.encode(), wishes)]))
+    asyncio.run(until_read(running.settings.bootstrap or "", running.settings.app_id, [running.topics.preferences]))
+    first = started(url, type=kind)
+    running.statuses(lambda seen: seen.states(first).count("ACCEPTED") == USERS - 1)
+    second = started(other, type=kind)
+    seen = running.statuses(lambda seen: all_ended(seen, first) and all_ended(seen, second))
+    assert seen.states(first).count("OPTED_OUT") == 1
+    # Until the verdict frees the slot of the one who has opted out, it suppresses the second copy too.
+    assert seen.states(second).count("SUPPRESSED") in (USERS - 1, USERS)
+
+
+def all_ended(seen: Statuses, name: str) -> bool:
+    """Whether each copy has come to its end."""
+    return sum(seen.states(name).count(state) for state in FINAL_STATES) == USERS
 
 
 def test_paused_resumed_cancelled(two: Two) -> None:
