@@ -74,7 +74,7 @@ class BroadcastDecider:
             if each.progress.phase == "RUNNING":
                 # Counting goes on beside a pace that leaves time for it.
                 counts_on = each.is_uncounted and self.teller.users.is_here()
-                instants.append(0 if counts_on else each.resume_at)
+                instants.append(0 if counts_on else self.teller.resume_at(each))
         return min((at for at in instants if at is not None), default=None)
 
     def step(self, chunks: Sequence[Chunk], now_ms: int) -> Step:
@@ -92,7 +92,9 @@ class BroadcastDecider:
         due = [
             each
             for each in self.book.unfinished.values()
-            if each.progress.phase == "RUNNING" and each.resume_at <= now_ms and each.broadcast_id not in work.begun
+            if each.progress.phase == "RUNNING"
+            and self.teller.resume_at(each) <= now_ms
+            and each.broadcast_id not in work.begun
         ]
         for each in self.teller.tell(work, due):
             self._move(work, each, "DONE", "every user was looked at")

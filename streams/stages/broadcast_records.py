@@ -44,6 +44,11 @@ class Definition(NamedTuple):
     after: bytes
 
     @property
+    def looks(self) -> bool:
+        """Whether its users cost more than reading their keys, or nothing else sets it a pace."""
+        return self.filter is not None or self.dry_run
+
+    @property
     def copy_bytes(self) -> int:
         """What a copy takes, at most: both parts, and the user in value and key."""
         return len(self.before) + len(self.after) + 2 * USER_ID_BYTES_MAX

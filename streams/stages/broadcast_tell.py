@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from streams.lane.table import LaneTable
 from streams.policies.broadcasting import Counts, next_step_at, room
-from streams.policies.pacing import spend
+from streams.policies.pacing import Bucket, next_token_at, refill, spend
 from streams.stages.broadcast_book import Broadcasting
 from streams.stages.broadcast_records import USER_ID_BYTES_MAX, Definition
 from streams.stages.broadcast_rows import Progress
@@ -22,6 +22,12 @@ logger = logging.getLogger(__name__)
 
 SEEN_MAX: Final = 2_000  # users looked at in one step, over all broadcasts: some 20 ms
 SEEN_MIN: Final = 100  # of one filter that matches few
+# Filters are asked for each user and dry runs have no pace: so many users at most, in one partition, or nothing else
+# would get a turn on a worker while millions are looked at.
+LOOKS_PER_SECOND_MAX: Final = 10_000
+LOOKS_BURST_SECONDS: Final = 0.2
+LOOKS_MIN: Final = 500  # worth a step of their own
+WITH_NEXT_LOOKS: Final = 0
 BYTES_MAX: Final = 2 * 1024 * 1024  # of copies in one step of one broadcast
 COUNTED_MAX: Final = 10_000  # users counted in one step: some 3 ms
 BEHIND_MS: Final = 200  # until it is looked again whether delivery is still behind
@@ -52,15 +58,26 @@ class Teller:
         self._partitions = partitions
         self._options = options
         self._counting: tuple[bytes, int] | None = None
+        self._looks = Bucket(0.0, 0)
+        self._next_looks_at = 0
         self.users = users
         self.counted = Counts()
         self.difference = 0
 
     def tell(self, work: BroadcastStep, due: Sequence[Broadcasting]) -> list[Broadcasting]:
         """Tell some users of each of these; return those that have come to their end."""
-        return [each for each in due if self._tell_some(work, each, max(1, SEEN_MAX // len(due)))]
+        self._looks = refill(self._looks, work.now, LOOKS_PER_SECOND_MAX, LOOKS_BURST_SECONDS)
+        lookers = sum(each.definition is not None and each.definition.looks for each in due)
+        looks = int(self._looks.tokens) // max(1, lookers)
+        at_end = [each for each in due if self._tell_some(work, each, max(1, SEEN_MAX // len(due)), looks)]
+        self._next_looks_at = next_token_at(self._looks, LOOKS_PER_SECOND_MAX, min(LOOKS_MIN, SEEN_MAX))
+        return at_end
 
-    def _tell_some(self, work: BroadcastStep, each: Broadcasting, seen_max: int) -> bool:
+    def resume_at(self, each: Broadcasting) -> int:
+        """When one goes on. All that wait for their looks do so together, so that each gets its share."""
+        return self._next_looks_at if each.resume_at == WITH_NEXT_LOOKS else each.resume_at
+
+    def _tell_some(self, work: BroadcastStep, each: Broadcasting, seen_max: int, looks: int) -> bool:
         definition = each.definition
         assert definition is not None, "it runs"
         each.sample(work.now)
@@ -68,8 +85,12 @@ class Teller:
         if definition.audience != "LIST" and not self.users.is_here():
             each.resume_at, each.waits_for = work.now + AWAY_MS, "the directory of its users, which another worker has"
             return False
+        if definition.looks:
+            seen_max = min(seen_max, looks)
+            each.resume_at = WITH_NEXT_LOOKS
+            if seen_max <= 0:
+                return False
         if definition.dry_run:
-            each.resume_at = work.now
             return self._tell_next(work, each, definition, seen_max, seen_max)[1]
         if self._options.is_behind():
             each.resume_at, each.waits_for = work.now + BEHIND_MS, "delivery, which is behind"
@@ -81,7 +102,10 @@ class Teller:
         if told_max > 0:
             told, at_end = self._tell_next(work, each, definition, seen_max, told_max)
             each.bucket = spend(each.bucket, told)
-        each.resume_at = work.now if told < told_max else next_step_at(each.bucket, share, SEEN_MAX)
+        if told == told_max:
+            each.resume_at = next_step_at(each.bucket, share, SEEN_MAX)
+        elif not definition.looks:
+            each.resume_at = work.now
         return at_end
 
     def _tell_next(
@@ -96,7 +120,7 @@ class Teller:
             users = ListedUsers(self._table, self._partition, each.broadcast_id).after(progress.cursor, seen_max)
             wanted = [True] * len(users)
         else:
-            if definition.filter is not None:
+            if definition.filter is not None:  # whoever is looked at beyond those that the pace lets be told is in vain
                 seen_max = min(seen_max, max(SEEN_MIN, 4 * told_max))
             users = self.users.after(progress.cursor, seen_max)
             wanted = self._wanted(users, definition)
@@ -108,6 +132,8 @@ class Teller:
                     break
                 matched.append(user.user)
             seen += 1
+        if definition.looks:
+            self._looks = spend(self._looks, len(users))
         emitted = 0 if definition.dry_run else work.emit_copies(definition, matched)
         counts = Counts(seen, len(matched), wanted[:seen].count(False), emitted)
         self.counted = self.counted.plus(counts)

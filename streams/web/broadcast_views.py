@@ -39,6 +39,7 @@ ANSWER_SECONDS_MAX = 10.0
 SILENCE_SECONDS_MAX = 30.0  # of whoever sends a list
 BODY_BYTES_MAX = 4 * 1024 * 1024
 LINES_MAX = 1_000  # of a list, handed on together
+LISTS_AT_ONCE_MAX = 8  # of one worker; each holds at most 500 users for each partition
 LIMIT = 100
 LIMIT_MAX = 1_000
 BUSY_SECONDS = 10
@@ -99,6 +100,7 @@ class BroadcastViews:
         self._types = parts.types
         self._table = cast(LaneTable, parts.app.tables["broadcasts"])
         self._partitions = parts.app.options.partitions
+        self._listing = 0
 
     def _deciders(self) -> dict[int, BroadcastDecider]:
         lanes = cast("dict[int, StepLane]", self._app.lanes.lanes("broadcast"))
@@ -192,8 +194,15 @@ class BroadcastViews:
             known = decider.book.find(broadcast_id)
             if known is not None and known.progress.phase != "LOADING":
                 return problem(409, f"{broadcast_id} has begun: users are listed before it is started")
-        async with aclosing(_listed(request)) as users:
-            count = await self._commands.list_users(broadcast_id, users)
+        if self._listing >= LISTS_AT_ONCE_MAX:
+            detail = f"{self._listing} lists are being taken already; ask again"
+            return problem(429, detail, {"Retry-After": str(BUSY_SECONDS)})
+        self._listing += 1
+        try:
+            async with aclosing(_listed(request)) as users:
+                count = await self._commands.list_users(broadcast_id, users)
+        finally:
+            self._listing -= 1
         return web.json_response({"broadcast_id": broadcast_id, "users": count}, status=202)
 
     def command(self, action: Action) -> Handler:

@@ -389,6 +389,20 @@ def test_users_are_counted_beside_a_slow_pace(one: Broadcasts) -> None:
     assert one.progress("b").counts.seen <= 2
 
 
+def test_looking_at_users_has_a_pace_of_its_own(one: Broadcasts) -> None:
+    """However many dry runs and filters there are at once, and each of them gets its share."""
+    for number in range(100, 9_000):
+        one.register(f"user-{number:05d}")
+    one.start("dry", dry_run=True)
+    one.start("few", "FILTER", filter="user_id = 'user-08999'")
+    one.run(500)
+    seen = [one.progress(name).counts.seen for name in ("dry", "few")]
+    assert 0.8 * 5_000 <= sum(seen) <= 5_000 + broadcast_tell.LOOKS_BURST_SECONDS * broadcast_tell.LOOKS_PER_SECOND_MAX
+    assert abs(seen[0] - seen[1]) <= broadcast_tell.SEEN_MAX
+    one.run(2_000)
+    assert (one.totals("dry")[0]["matched"], one.totals("few")[0]["emitted"]) == (9_000, 1)
+
+
 def test_several_go_on_side_by_side(one: Broadcasts) -> None:
     """A fast one does not make a slow one wait for its end."""
     for number in range(100, 6_000):
