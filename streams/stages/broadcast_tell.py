@@ -31,7 +31,7 @@ WITH_NEXT_LOOKS: Final = 0
 BYTES_MAX: Final = 2 * 1024 * 1024  # of copies in one step of one broadcast
 COUNTED_MAX: Final = 10_000  # users counted in one step: some 3 ms
 BEHIND_MS: Final = 200  # until it is looked again whether delivery is still behind
-AWAY_MS: Final = 1_000  # the same for a directory that another worker has
+AWAY_MS: Final = 1_000  # the same for a directory that is still being read, or that another worker has
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Teller:
         each.sample(work.now)
         each.waits_for = ""
         if definition.audience != "LIST" and not self.users.is_here():
-            each.resume_at, each.waits_for = work.now + AWAY_MS, "the directory of its users, which another worker has"
+            each.resume_at, each.waits_for = work.now + AWAY_MS, "the directory, which is read or at another worker"
             return False
         if definition.looks:
             seen_max = min(seen_max, looks)
