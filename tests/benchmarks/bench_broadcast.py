@@ -292,7 +292,8 @@ def write_results(runs: Sequence[Found], command: str, partitions: int, json_fil
         f"{one.rss_megabytes_loaded:.0f} MB | |",
         f"| while it tells them: first tenth / last tenth / most | {one.rss_megabytes_first_tenth:.0f} / "
         f"{one.rss_megabytes_last_tenth:.0f} / {one.rss_megabytes_told_max:.0f} MB | flat |",
-        f"| dry run of a filter, {one.matched:,} of them match | {one.counted_per_second:,}/s | |",
+        f"| dry run of a filter, {one.matched:,} of them match, at most 10,000/s in each partition | "
+        f"{one.counted_per_second:,}/s | |",
         f"| killed {one.kills} times in the middle: missing / told twice | {one.missing} / {one.twice} | 0 / 0 |",
         f"| the same, from start to totals | {one.killed_seconds:.0f} s | |",
         f"| devices and preferences loaded over their topics | {one.loaded_per_second:,} users/s | |",
