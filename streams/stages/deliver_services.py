@@ -21,7 +21,7 @@ SERVICES_MAX = 1_024  # as many as a connector has tokens for; endpoints are use
 ENDED_PER_SECOND_MIN = 50.0  # what waits is spread over the time that it takes at this rate, or at the one measured
 HORIZON_MS_MAX = 3_600_000
 SLOW_MS = 2_000  # answers that take longer on average make the provider a slow one
-SILENT_MS = 1_000  # and so does no answer for so long, while requests are under way
+SILENT_MS = 3_000  # and so does no answer for so long; opening a connection and fetching a token may take one second
 ANSWER_WEIGHT = 0.02
 
 

@@ -218,7 +218,7 @@ def test_one_that_never_answers_holds_back_nobody(play: Callable[..., None]) -> 
         for number in range(900):
             world.delivery(f"f{number}", f"f{number}")
         await world.until(lambda: len(fcm.asked) >= 4)
-        world.now += 2_000  # and it has not answered
+        world.now += 4_000  # and it has not answered
         for number in range(900):
             world.delivery(f"a{number}", f"a{number}")
         await world.until(lambda: len(world.connector.asked) == 900)
