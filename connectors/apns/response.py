@@ -105,7 +105,9 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
 
 def _by_status(status: int) -> Refusal:
     """A reason that Apple adds later. 403: "an error with the certificate or with the provider's token"."""
-    return Refusal(status, retry=status in (403, 429), gone=status == 410, provider_wide=status == 403)
+    if status == 429:
+        return REFUSALS["TooManyRequests"]
+    return Refusal(status, retry=status == 403, gone=status == 410, provider_wide=status == 403)
 
 
 def _document(body: bytes) -> dict[str, object]:

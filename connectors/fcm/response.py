@@ -53,6 +53,8 @@ REFUSALS = {
     "FAILED_PRECONDITION": Refusal(),
     "OUT_OF_RANGE": Refusal(),
 }
+# A code that Google adds later.
+_UNLISTED = {401: REFUSALS[UNAUTHENTICATED], 429: REFUSALS["RESOURCE_EXHAUSTED"]}
 
 
 def outcome_of_answer(answer: Answer, now: float) -> Outcome:
@@ -63,11 +65,12 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
         return Accepted(answer.status, name if isinstance(name, str) else "")
     error = said.get("error")
     error = error if isinstance(error, dict) else {}
-    code = _error_code(error) or f"http_{answer.status}"
+    # Without a code of Google's a 401 is still one of the access token, which can be renewed.
+    code = _error_code(error) or (UNAUTHENTICATED if answer.status == 401 else f"http_{answer.status}")
     wait_seconds = retry_after_seconds(answer.headers, now)
     if answer.status >= 500:
         return Unknown(code, answer.status, max(SERVER_ERROR_WAIT_SECONDS_MIN, wait_seconds or 0.0))
-    refusal = REFUSALS.get(code) or Refusal(retry=answer.status in (401, 429), provider_wide=answer.status == 401)
+    refusal = REFUSALS.get(code) or _UNLISTED.get(answer.status) or Refusal()
     if code == "INVALID_ARGUMENT" and _names_the_token(error):
         refusal = Refusal(gone=True)
     if code == "QUOTA_EXCEEDED" and "device" in str(error.get("message", "")).lower():

@@ -66,7 +66,7 @@ def test_a_token_of_another_environment_or_app_is_not_removed(reason: str) -> No
         (400, NotSent("New", retry=False, status=400)),
         (403, NotSent("New", retry=True, status=403, provider_wide=True)),
         (410, NotSent("New", retry=False, status=410, gone_at_ms=1_700_000_000_000)),
-        (429, NotSent("New", retry=True, status=429)),
+        (429, NotSent("New", retry=True, status=429, retry_after_seconds=60.0)),
     ],
 )
 def test_a_reason_that_apple_adds_later_is_judged_by_its_status(status: int, expected: NotSent) -> None:

@@ -115,3 +115,19 @@ def test_an_answer_that_is_not_googles_is_judged_by_its_status(body: bytes) -> N
     """A proxy's 502 is unknown, its 400 a refusal."""
     assert outcome_of_answer(Answer(502, {}, body), NOW) == Unknown("http_502", 502, 10.0)
     assert outcome_of_answer(Answer(400, {}, body), NOW) == NotSent("http_400", retry=False, status=400)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"error": {"status": 7}}'])
+def test_a_401_or_429_without_googles_words_is_judged_by_its_status(body: bytes) -> None:
+    """The access token is renewed as for UNAUTHENTICATED; a 429 waits for the minute that Firebase asks for."""
+    unauthenticated = NotSent("UNAUTHENTICATED", retry=True, status=401, provider_wide=True)
+    assert outcome_of_answer(Answer(401, {}, body), NOW) == unauthenticated
+    throttled = NotSent("http_429", retry=True, status=429, retry_after_seconds=60.0, provider_wide=True)
+    assert outcome_of_answer(Answer(429, {}, body), NOW) == throttled
+
+
+def test_a_code_that_google_adds_later_is_judged_by_its_status() -> None:
+    """Its word is kept."""
+    assert outcome(401, "NEW") == NotSent("NEW", retry=True, status=401, provider_wide=True)
+    throttled = NotSent("NEW", retry=True, status=429, retry_after_seconds=60.0, provider_wide=True)
+    assert outcome(429, "NEW") == throttled
