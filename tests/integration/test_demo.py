@@ -26,15 +26,20 @@ def start_demo(directory: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the demo with its temporary files in this directory."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RINGONCE_")}
     cache = {"RINGONCE_CACHE": os.environ["RINGONCE_CACHE"]} if "RINGONCE_CACHE" in os.environ else {}
-    return subprocess.Popen(
-        [sys.executable, "-m", "streams", "demo", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env={**clean, **cache, "TMPDIR": str(directory), "COLUMNS": "120"},
-        start_new_session=True,
-    )
+    # A shell ignores Ctrl-C for what it starts in the background, and so would all that the tests start from there.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "streams", "demo", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env={**clean, **cache, "TMPDIR": str(directory), "COLUMNS": "120"},
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours)
 
 
 def left_behind(directory: Path) -> list[str]:
