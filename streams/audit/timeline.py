@@ -26,7 +26,7 @@ NAMES = {
     "outbox": ("Delivery", "LocalDeferral"),
     "outbox-bulk": ("Delivery",),
     "statuses": ("Status",),
-    "verdicts": ("Verdict", "Deferral"),
+    "verdicts": ("Verdict", "Deferral", "Forget"),
 }
 
 
@@ -94,6 +94,8 @@ def _text(record: Any, slot: bytes, kinds: tuple[str, ...], codec: Codec) -> str
         name, said = codec.decode(record.value, kinds)
     except PoisonError as error:
         return f"{error.code}: {error.reason}"
+    if name in ("Forget", "ForgetAnswer"):
+        return f"{name} {said['user_id']} removed={said['removed']} kept={said['kept']}"
     inner: dict[str, Any] = said.get("delivery") or said
     notification: dict[str, Any] = inner.get("notification") or inner
     if notification["type"].encode() != slot.rpartition(b":")[2]:

@@ -31,7 +31,7 @@ def forget(
 ) -> None:
     """Remove profile, devices, preferences, history and what is scheduled of a user, and say what was removed.
 
-    Exit code 1: some partitions have not answered in time; it will be done there all the same.
+    Exit code 1: some partitions have not answered in time, where it will be done all the same, or are behind.
     """
     quiet_clients()
     settings = load_settings()
@@ -44,6 +44,11 @@ def forget(
     out.print_json(json.dumps(erasure_document(user, done, settings)))
     if done.pending:
         fail(f"{len(done.pending)} partitions have not answered within {seconds:g} s; ask again to see what they did")
+    if done.unread:
+        fail(
+            f"{done.unread} records that were there before had not been read: what they bring of this user comes after "
+            "the erasure; ask again when the workers have caught up"
+        )
 
 
 async def _forget(settings: Settings, user: str, requested_by: str, seconds: float, wait_seconds: float) -> Forgotten:

@@ -9,9 +9,11 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
@@ -25,6 +27,11 @@ from streams.stages.forgetting import Forget, write_forget
 from streams.topics import TopicNames
 
 logger = logging.getLogger(__name__)
+
+# What the stages read of a user: as long as something of it is unread, a command to erase would overtake it.
+READ_FIRST: Final = ("notifications", "devices", "preferences", "profiles")
+READ_SECONDS_MAX: Final = 10.0  # a partition whose last record is a transaction marker is committed after 5 s
+LOOK_SECONDS: Final = 0.1
 
 
 class Target(NamedTuple):
@@ -48,11 +55,15 @@ class Asked(NamedTuple):
 
 
 class Forgotten(NamedTuple):
-    """An erasure that is on Kafka: what has answered, and which (stage, partition) have not yet."""
+    """An erasure that is on Kafka: what has answered, and which (stage, partition) have not yet.
+
+    `unread`: records that were there before and had not been read when the command was written; they come after it.
+    """
 
     request_id: str
     answers: list[ForgetAnswer]
     pending: list[tuple[str, int]]
+    unread: int = 0
 
     def total(self, field: Literal["removed", "kept"]) -> dict[str, int]:
         """Add up what all have removed, or kept, by kind."""
@@ -60,6 +71,14 @@ class Forgotten(NamedTuple):
         for answer in self.answers:
             found.update(answer[field])
         return dict(found)
+
+
+async def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+    except GroupCoordinatorNotAvailableError:
+        return {}  # a new broker makes the coordinator's topic when its first group asks for it
+    return {tp: known.offset for tp, known in offsets.items()}
 
 
 class Collector:
@@ -167,23 +186,43 @@ class ScheduleCommands:
         forget = Forget(user, request_id, requested_by, time.time_ns() // 1_000_000)
         partitions, topics = self._settings.partitions, self._topics
         own = partition_of(user, partitions)
-        places = [(topics.device_changes, own), *((topics.scheduled, number) for number in range(partitions))]
         await self.start()
+        give_up_at = asyncio.get_running_loop().time() + seconds
+        unread = await self._until_read(min(seconds / 2, READ_SECONDS_MAX))
         wanted = {("deliver", own), *(("schedule", number) for number in range(partitions))}
         collector = self._collecting.setdefault(request_id, Collector(wanted))
         try:
-            sent = [
-                await self._producer.send(topic, write_forget(self._codec, forget, topic), user, partition)
-                for topic, partition in places
-            ]
-            await asyncio.gather(*sent)
-            async with asyncio.timeout(seconds):
+            value = write_forget(self._codec, forget, topics.device_changes)
+            await self._producer.send_and_wait(topics.device_changes, value, user, own)
+            async with asyncio.timeout_at(give_up_at):
                 await collector.complete.wait()
         except TimeoutError:
             logger.info("%s: no answer yet from %s", request_id, sorted(collector.wanted))
         finally:
             self._collecting.pop(request_id, None)
-        return Forgotten(request_id, collector.answers, sorted(collector.wanted))
+        return Forgotten(request_id, collector.answers, sorted(collector.wanted), unread)
+
+    async def _until_read(self, seconds: float) -> int:
+        """Wait until what is on the topics of events and users now has been read, at most so long.
+
+        Returns how many records have not: what they bring of a user would come after a command that is written now.
+        """
+        topics = [self._topics.topic(name) for name in READ_FIRST]
+        wanted = [TopicPartition(topic, number) for topic in topics for number in range(self._settings.partitions)]
+        ends = await self._consumer.end_offsets(wanted)
+        admin: Any = AIOKafkaAdminClient(**kafka_client_options(self._settings))
+        await admin.start()
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + seconds
+        try:
+            while True:
+                committed = await _committed(admin, self._settings.app_id)
+                unread = sum(max(0, int(end) - committed.get(tp, 0)) for tp, end in ends.items())
+                if not unread or loop.time() > give_up_at:
+                    return unread
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await admin.close()
 
     async def _ask(
         self,

@@ -25,7 +25,8 @@ from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionClock
 from streams.stages.blocks import Sweeper
 from streams.stages.deliver_end import end_attempt, note_outcome
-from streams.stages.deliver_entry import Entry, UserQueue, read_entry
+from streams.stages.deliver_entry import Entry, UserQueue, forget_entry, read_entry
+from streams.stages.deliver_forget import Forgetting, forget_user
 from streams.stages.deliver_gate import Gate, Parked
 from streams.stages.deliver_open import Opening, open_entries
 from streams.stages.deliver_profiles import Lookups
@@ -35,6 +36,7 @@ from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings, DeliverTables
 from streams.stages.directory_first import DirectoryFirst
 from streams.stages.directory_rows import RowName, directory_row, preferences_key, profile_key
+from streams.stages.forgetting import Forget
 from streams.stages.offsets import OffsetTracker
 from streams.templates.records import check_record
 from streams.topics import TopicNames
@@ -82,6 +84,9 @@ class DeliverLane(Lane):
             topics.profiles: ("Profile", profile_key),
         }
         self._settled: Counter[Service] = Counter()
+        self._forgets_held: set[int] = set()
+        self._forgets_queued = 0
+        self._forgetting: list[Forgetting] = []
         self._offsets_at: float | None = None
         self._stepped_at = 0.0
         self.sweeper = Sweeper(tables.deliveries, self.partition)
@@ -269,8 +274,10 @@ class DeliverLane(Lane):
         for start in range(0, len(chunk.records), ENTRIES_AT_ONCE):
             take(chunk.records[start : start + ENTRIES_AT_ONCE])
             await asyncio.sleep(0)
+        held = self._forgets_held if chunk.topic == self.topics.device_changes else ()
         for record in chunk.records:
-            self._offsets[chunk.topic].done(record.offset)
+            if record.offset not in held:
+                self._offsets[chunk.topic].done(record.offset)
         if chunk.topic == self.topics.devices:
             self.devices_position = chunk.end
 
@@ -280,6 +287,38 @@ class DeliverLane(Lane):
         except PoisonError as error:
             work.poison(error, record, topic)
             self._offsets[topic].done(record.offset)
+
+    # --- users who are erased
+
+    def queue_forget(self, record: Record, forget: Forget) -> None:
+        """A user is to be erased, once it is the turn of the command among the notifications of that user."""
+        self._forgets_held.add(record.offset)
+        self._forgets_queued += 1
+        self._queue.add(forget_entry(record, self.topics.device_changes, forget))
+
+    def _without_forgets(self, entries: list[Entry]) -> list[Entry]:
+        for entry in entries:
+            if entry.forget is not None:
+                self._forgets_queued -= 1
+                until = {topic: self._offsets[topic].taken for topic in self._deliveries}
+                self._forgetting.append(Forgetting(entry, entry.forget, until))
+        return [entry for entry in entries if entry.forget is None]
+
+    def _forget(self, work: DeliverStep) -> None:
+        """Erase users all of whose records so far are passed by the commit of this step."""
+        later: list[Forgetting] = []
+        for forgetting in self._forgetting:
+            entry, forget, until = forgetting
+            if any(self._offsets[topic].committable() < offset for topic, offset in until.items()):
+                later.append(forgetting)
+            elif work.has_changed(forget.user):
+                later.append(forgetting)
+                self._wake.set()  # the next step sees the rows as they are now
+            else:
+                forget_user(work, self, forget)
+                self._forgets_held.discard(entry.record.offset)
+                self._close(entry)
+        self._forgetting = later
 
     # --- claims and outcomes
 
@@ -294,12 +333,16 @@ class DeliverLane(Lane):
             room = min(OPENED_MAX, gate.places() + LOOKED_AT_MAX)
             entries += self._lookups.take(room - len(entries))
             entries += self._queue.next(room - len(entries))
+            if self._forgets_queued:
+                entries = self._without_forgets(entries)
         opening = Opening(gate, self._parked, self._close, [], self._lookups)
         for start in range(0, len(entries), ENTRIES_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             attempts += open_entries(work, entries[start : start + ENTRIES_AT_ONCE], opening)
         self._queue.put_back(opening.blocked)
+        if self._forgetting:
+            self._forget(work)
 
     async def _settle(self, work: DeliverStep) -> Counter[Service]:
         """Note the outcomes that there are at the instant of the step, none that comes after it; return how many of

@@ -17,6 +17,7 @@ from streams.policies.capping import Capped
 from streams.policies.profiles import Lookup
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings, Priority
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
+from streams.stages.forgetting import Forget
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +46,7 @@ class Entry:
     next_newest: bool = False
     local: datetime | None = None
     profile: Lookup | None = None  # what the user service said, once it was asked
+    forget: Forget | None = None  # it is no notification: its user is to be erased when its turn comes
 
     @property
     def capped(self) -> Capped:
@@ -78,6 +80,13 @@ def read_entry(record: Record, topic: str, codec: Codec, settings: DeliverSettin
         partition_of(slot, settings.partitions),
         local=local,
     )
+
+
+def forget_entry(record: Record, topic: str, forget: Forget) -> Entry:
+    """Return the command to erase a user as an entry, so that it has its turn among those of its user."""
+    user = forget.user
+    nothing = subject_of(b"", user, b"", 0, 0)
+    return Entry(record, topic, {}, "", 0, user, b"", b"", nothing, REMOVED_TYPE, NO_STATE, 0, forget=forget)
 
 
 class ByPriority:

@@ -1,14 +1,21 @@
 """Erasure in deliver: the directory of a user, and the claims and outcomes of what has ended.
 
-What is under way keeps its row, and the places of the caps keep theirs: the promise needs them, they hold no content,
-and both run out by themselves.
+The command waits for its turn among the notifications of its user, so that none of them is under way, and then until
+everything that was taken before it in both outboxes is done: its commit is the one that also passes those records.
+Before, a crash would have them read once more, and without their rows they would be new.
+
+What waits for a further attempt keeps its row, which says what may have been sent, and the places of the caps keep
+theirs: the promise needs them, they hold no content, and both run out by themselves. When deliver is done, the command
+goes on to every partition of schedule, by way of suppress: behind all that deliver had put on that way.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
+from streams.stages.deliver_entry import Entry
 from streams.stages.delivery_rows import STATE_PREFIX, devices_key, read_devices
 from streams.stages.directory_rows import preferences_key, profile_key
 from streams.stages.forgetting import ROWS_MAX, Forget, rows_of_user, write_answer, write_forget
@@ -16,6 +23,14 @@ from streams.stages.forgetting import ROWS_MAX, Forget, rows_of_user, write_answ
 if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
     from streams.stages.deliver_step import DeliverStep
+
+
+class Forgetting(NamedTuple):
+    """A command whose turn has come. `until`: how far the outboxes had been taken by then."""
+
+    entry: Entry
+    forget: Forget
+    until: Mapping[str, int]
 
 
 def forget_user(work: DeliverStep, lane: DeliverLane, forget: Forget) -> None:
@@ -37,11 +52,19 @@ def forget_user(work: DeliverStep, lane: DeliverLane, forget: Forget) -> None:
             answers = lane.topics.answers
             value = write_answer(lane.codec, done, "deliver", lane.partition, work.now, answers)
             work.step.emit(answers, lane.partition, forget.user, value)
+            _pass_on(work, lane, forget)
             return
         after = rows[-1][0]
     topic = lane.topics.device_changes
     again = write_forget(lane.codec, forget.next(after, removed, kept), topic)
     work.step.emit(topic, lane.partition, forget.user, again)
+
+
+def _pass_on(work: DeliverStep, lane: DeliverLane, forget: Forget) -> None:
+    topic = lane.topics.verdicts
+    value = write_forget(lane.codec, forget.first(), topic)
+    for partition in range(lane.settings.partitions):
+        work.step.emit(topic, partition, forget.user, value)
 
 
 def _forget_directory(work: DeliverStep, lane: DeliverLane, forget: Forget, removed: Counter[str]) -> None:

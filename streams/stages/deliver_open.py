@@ -25,6 +25,7 @@ from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import REMOVED_TYPE
 from streams.stages.delivery_rows import devices_key, first_state, read_devices
 from streams.stages.directory_rows import preferences_key, profile_key, read_preferences
+from streams.stages.forgetting import is_erased
 
 
 class Rendered(NamedTuple):
@@ -104,6 +105,8 @@ def _place(
 
 
 def _targets(entry: Entry, devices: list[Device], preferences: Preferences) -> list[Device]:
+    if entry.record.headers and is_erased(entry.record):
+        return []  # registered anew meanwhile, the user is not told what was meant for before
     wanted = entry.delivery["devices"]
     if wanted:
         return [device for device in devices if device.device_id in wanted]

@@ -20,11 +20,13 @@ from streams.stages.dead_letters import dead_letter, letter_key
 from streams.stages.deliver_entry import Entry
 from streams.stages.delivery_rows import (
     EARLIER_MS,
+    STATE_PREFIX,
     DeliveryState,
     earlier_claim,
     read_state,
     write_state,
 )
+from streams.stages.forgetting import slot_of
 from streams.stages.user_devices import UserDevices
 
 if TYPE_CHECKING:
@@ -103,7 +105,8 @@ class DeliverStep:
         delivery = {**entry.delivery, "attempt": entry.attempt + 1, "devices": entry.retry}
         value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": delivery}, lane.topics.scheduled)
         self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value)
-        self._put(entry, entry.state._replace(concluded=True, at=self.now))
+        # This one is concluded and the next one is not: so a row tells whether its notification has ended.
+        self._put(entry, entry.state._replace(attempt=entry.attempt + 1, concluded=False, at=self.now))
         told = (entry.state.claims[device_id].reason for device_id in entry.retry if device_id in entry.state.claims)
         self.status(entry, "RETRYING", reason or next(told, LEFT_ALONE), until=due_at)
 
@@ -218,9 +221,13 @@ class DeliverStep:
             else:
                 self._swept.append(row_key)
 
+    def has_changed(self, user: bytes) -> bool:
+        """Whether this step has changed rows of a user's notifications: a scan of the table does not see that."""
+        return any(slot_of(key, STATE_PREFIX).rpartition(b":")[0] == user for key in self._states)
+
     def drop_concluded(self, key: bytes) -> bool:
-        """Remove a notification's row, unless it is under way or changes in this step."""
-        if key in self._states or not self.states([key])[0].concluded:
+        """Remove the row of a notification that has ended, which this step has not changed."""
+        if not self.states([key])[0].concluded:
             return False
         self._swept.append(key)
         return True

@@ -21,7 +21,10 @@ _codec = Codec()
 
 
 class DeliveryState(NamedTuple):
-    """What is known of one admission of a notification: held back by quiet hours, it is admitted anew."""
+    """What is known of one admission of a notification: held back by quiet hours, it is admitted anew.
+
+    `concluded`: it has ended; while a further attempt is scheduled, `attempt` is the count of that one.
+    """
 
     attempt: int
     concluded: bool

@@ -1,8 +1,11 @@
 """Erasure of a user: the command that reaches each partition, and what every stage does alike with it.
 
-A user's slots are spread over all partitions, so each lane of schedule is asked, and the deliver lane of the user. A
-step looks at so many rows; where there are more, it puts the next round behind the command, in the transaction of what
-it has done. The first round removes no row: what came before it in the same step is not in the table yet.
+    device-changes of the user ── deliver ──→ verdicts of each partition ── suppress ──→ scheduled ── schedule
+
+A user's slots are spread over all partitions, so the deliver lane of the user is asked, and then each lane of schedule,
+behind what deliver had on its way there. A step looks at so many rows; where there are more, it puts the next round
+behind the command, in the transaction of what it has done. The first round removes no row: what came before it in the
+same step is not in the table yet.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ from typing import Any, NamedTuple
 from schemas.codec import Codec
 from schemas.keys import TYPE_BYTES_MAX, check_user_id
 from schemas.poison import PoisonError
+from streams.lane.chunk import Record
 from streams.lane.table import LaneTable
 from streams.stages.device_change import check_request
 
 ROWS_MAX = 500  # that one round looks at
+ERASED_HEADER = "ringonce-erased"  # on what schedule lets go at once: it is sent to nobody any more
 
 
 class Forget(NamedTuple):
@@ -36,6 +41,10 @@ class Forget(NamedTuple):
         """Who asked, for people."""
         return f"request {self.request_id} of {self.requested_by or 'an unnamed caller'}"
 
+    def first(self) -> Forget:
+        """Return the command as whoever asked has written it."""
+        return Forget(self.user, self.request_id, self.requested_by, self.requested_at)
+
     def next(self, after: bytes, removed: Mapping[str, int], kept: Mapping[str, int]) -> Forget:
         """Return the next round, with what this one has done."""
         return self._replace(
@@ -45,6 +54,17 @@ class Forget(NamedTuple):
 
 def _sum(before: Mapping[str, int], now: Mapping[str, int]) -> Mapping[str, int]:
     return {name: before.get(name, 0) + now.get(name, 0) for name in {**before, **now}}
+
+
+def is_erased(record: Record) -> bool:
+    """Whether schedule let it go because its user was erased."""
+    return any(name == ERASED_HEADER for name, _ in record.headers)
+
+
+def slot_of(key: bytes, prefix: bytes) -> bytes:
+    """Return the slot in a key that says its length in two bytes behind the prefix."""
+    start = len(prefix) + 2
+    return key[start : start + int.from_bytes(key[len(prefix) : start], "big")]
 
 
 def is_forget(codec: Codec, value: bytes | None) -> bool:

@@ -35,6 +35,11 @@ class OffsetTracker:
         """Records that were taken and are not done."""
         return len(self._open) - len(self._done)
 
+    @property
+    def taken(self) -> int:
+        """The offset behind the last record that was taken."""
+        return self._open[-1] + 1 if self._open else self._position
+
     def committable(self) -> int:
         """Return the offset up to which everything is done."""
         while self._open and self._open[0] in self._done:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from schemas.keys import partition_of
 from schemas.notification import StatusWriters, write_due
 from schemas.records import State
-from streams.lane.transaction import NO_HEADERS, Output, Step
+from streams.lane.transaction import NO_HEADERS, Headers, Output, Step
 from streams.policies import scheduling
 from streams.policies.identity import seen_digest
 from streams.policies.scheduling import REMEMBERED_MS, Counts, Ended, Ending
 from streams.stages.blocks import Block
+from streams.stages.forgetting import ERASED_HEADER
 from streams.stages.origin import Origin
 from streams.stages.schedule_table import (
     ENDING_MARKS,
@@ -54,14 +55,14 @@ class ScheduleStep:
 
     # --- what is due
 
-    def release_retries(self, rows: list[tuple[bytes, bytes]]) -> None:
+    def release_retries(self, rows: list[tuple[bytes, bytes]], headers: Headers = NO_HEADERS) -> None:
         """Put deliveries on `outbox` again."""
         stage, header = self._stage, self._stage.headers["Delivery"]
         for key, row in rows:
             pending = read_pending(key)
             user = pending.slot.rpartition(b":")[0]
             partition = partition_of(user, stage.partitions)
-            self.step.emit(stage.topics.outbox, partition, user, header + read_delivery_body(row))
+            self.step.emit(stage.topics.outbox, partition, user, header + read_delivery_body(row), headers)
             self._changes[key] = None
             self._end(seen_digest(pending.slot, pending.notification_id), "RELEASED")
         self._counted["retries_released"] += len(rows)
@@ -197,7 +198,7 @@ class ScheduleStep:
             value = self._stage.table.read(self._partition, [key])[0]
             if value is None or self._changes.get(key, b"") is None:
                 return "gone"
-            self.release_retries([(key, value)])
+            self.release_retries([(key, value)], [(ERASED_HEADER, b"1")])
             return "retries"
         known = index_key(slot, pending.notification_id)
         current = self._index.get(known, pending)

@@ -19,6 +19,7 @@ from streams.lane.chunk import Chunk, Record
 from streams.lane.transaction import Step
 from streams.policies.suppression import SlotPolicy
 from streams.stages.blocks import Sweeper
+from streams.stages.forgetting import read_forget, write_forget
 from streams.stages.origin import origin_of
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress_step import Event, SuppressStep
@@ -116,8 +117,12 @@ class SuppressDecider:
             try:
                 if record.key is None:
                     raise PoisonError("NO_KEY", "the verdict has no key; it must be user_id:type")
+                name, verdict = self.codec.decode(record.value, ("Verdict", "Deferral", "Forget"))
+                if name == "Forget":  # on its way to schedule, behind what deliver has given back before
+                    topic, forget = self.topics.scheduled, read_forget(verdict, record.key)
+                    work.step.emit(topic, self.partition, record.key, write_forget(self.codec, forget, topic))
+                    continue
                 split_slot_key(record.key)
-                name, verdict = self.codec.decode(record.value, ("Verdict", "Deferral"))
                 instant = "at" if name == "Verdict" else "due_at"
                 if abs(verdict[instant]) > INSTANT_MAX:
                     raise PoisonError("INVALID_FIELD", f"{instant}: {verdict[instant]} is no instant in milliseconds")

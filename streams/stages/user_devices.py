@@ -22,7 +22,6 @@ from streams.lane.chunk import Record
 from streams.lane.transaction import Headers, Step
 from streams.policies.registering import Changed, Unchanged, register, remove, remove_gone
 from streams.stages.dead_letters import VALUE_BYTES_MAX
-from streams.stages.deliver_forget import forget_user
 from streams.stages.delivery_rows import devices_key, read_devices, write_devices
 from streams.stages.device_change import DeviceChange, read_device_change
 from streams.stages.directory_rows import directory_row
@@ -123,7 +122,10 @@ class UserDevices:
                 change = self._read(record)
                 partition = partition_of(change.user, partitions)
                 if partition == self._lane.partition:
-                    self._forget(change) if isinstance(change, Forget) else self._change(change)
+                    if isinstance(change, Forget):
+                        self._lane.queue_forget(record, change)
+                    else:
+                        self._change(change)
                 else:  # its producer has another partitioner
                     headers = [(name, value or b"") for name, value in record.headers]
                     self._work.step.emit(topics.device_changes, partition, record.key, record.value, headers)
@@ -135,9 +137,6 @@ class UserDevices:
         if is_forget(codec, record.value):
             return read_forget(codec.decode(record.value, ("Forget",)).record, record.key)
         return read_device_change(record, codec, self._work.now)
-
-    def _forget(self, forget: Forget) -> None:
-        forget_user(self._work, self._lane, forget)
 
     def _change(self, change: DeviceChange) -> None:
         known = self._known(change.user)

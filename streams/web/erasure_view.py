@@ -23,7 +23,7 @@ def install_erasure_view(app: LaneApp, commands: ScheduleCommands, settings: Set
     """Install the view; the caller closes `commands`."""
 
     async def delete(request: web.Request) -> web.Response:
-        """200: all partitions have done it. 202: it is on Kafka, and some have not answered in time."""
+        """200: all partitions have done it. 202: it is on Kafka, and some have not answered in time, or are behind."""
         (user,) = read_path(request, 2)
         body = await read_object(request, BODY_BYTES_MAX, may_be_missing=True)
         for name, given in body.items():
@@ -32,7 +32,8 @@ def install_erasure_view(app: LaneApp, commands: ScheduleCommands, settings: Set
         done = await commands.forget(
             user, body.get("requested_by", ""), ANSWER_SECONDS_MAX, body.get("request_id") or None
         )
-        return web.json_response(erasure_document(user, done, settings), status=202 if done.pending else 200)
+        document = erasure_document(user, done, settings)
+        return web.json_response(document, status=200 if document["complete"] else 202)
 
     view = answered(delete, app.conf.id, "ask again: what is removed already is not removed twice")
     cast(LaneWeb, app.web).web_app.router.add_delete("/users/{user_id}", view)
@@ -43,7 +44,8 @@ def erasure_document(user_id: str, done: Forgotten, settings: Settings) -> dict[
     return {
         "user_id": user_id,
         "request_id": done.request_id,
-        "complete": not done.pending,
+        "complete": not done.pending and not done.unread,
+        "unread": done.unread,
         "removed": done.total("removed"),
         "kept": done.total("kept"),
         "partitions": [

@@ -52,6 +52,9 @@ _DEVICES_TESTS: Final = "tests/simulation/test_user_devices.py"
 _DEVICES_LANE: Final = "tests/simulation/test_deliver_devices.py"
 _DEVICES_MODEL: Final = "tests/properties/test_user_devices.py"
 _NO_CHANGES: Final = "nobody changes a device in the simulation"
+_ERASURE: Final = "tests/simulation/test_erasure.py"
+_ERASURE_TURN: Final = "tests/simulation/test_erasure_turn.py"
+_NO_ERASURE: Final = "in its worlds nobody is erased"
 _BELOW: Final = "the simulation stands above this layer; it is shown on a real connection"
 
 MUTANTS: Final = (
@@ -633,5 +636,42 @@ MUTANTS: Final = (
         "        if False:\n            for topic in self._waiting:\n                opened_with",
         (_DEVICES_LANE, _DEVICES_MODEL),
         silent="no worker of the simulation begins with topics that are old",
+    ),
+    # --- users who are erased
+    Mutant(
+        "rows of an erased user go before what they guard is passed",
+        "P1",
+        _DELIVER,
+        "            if any(self._offsets[topic].committable() < offset for topic, offset in until.items()):\n",
+        "            if any(self._offsets[topic].committable() < 0 for topic, offset in until.items()):\n",
+        (_ERASURE_TURN,),
+        _NO_ERASURE,
+    ),
+    Mutant(
+        "a row says that it has ended while a further attempt is scheduled",
+        "P1",
+        _DELIVER,
+        "attempt=entry.attempt + 1, concluded=False, at=self.now",
+        "concluded=True, at=self.now",
+        (_ERASURE,),
+        _NO_ERASURE,
+    ),
+    Mutant(
+        "what an erased user has waiting is sent all the same",
+        "P3",
+        "streams/stages/schedule_step.py",
+        'self.release_retries([(key, value)], [(ERASED_HEADER, b"1")])',
+        "self.release_retries([(key, value)])",
+        (_ERASURE_TURN, _ERASURE),
+        _NO_ERASURE,
+    ),
+    Mutant(
+        "schedule is asked before deliver has given back what it holds",
+        "P3",
+        _DELIVER,
+        "    topic = lane.topics.verdicts\n    value = write_forget",
+        "    topic = lane.topics.scheduled\n    value = write_forget",
+        (_ERASURE,),
+        _NO_ERASURE,
     ),
 )

@@ -38,7 +38,7 @@ class QuietWorld(DeliverWorld):
         super().__init__(directory)
         app = unstarted_app(directory / "others", 1)
         slots, schedule = new_table(app, SlotsTable, "slots"), new_table(app, ScheduleTable, "schedule")
-        self._slots = slots
+        self._slots, self._schedule = slots, schedule
         self.pushes: list[tuple[int, Push]] = []
         self.crash_of: Callable[[], Crash] = lambda: "none"
         self.stages = [
@@ -69,6 +69,10 @@ class QuietWorld(DeliverWorld):
     def slots(self) -> dict[bytes, bytes]:
         """What suppress holds."""
         return local_rows(self._slots, 0)
+
+    def schedule_rows(self) -> dict[bytes, bytes]:
+        """What schedule holds."""
+        return local_rows(self._schedule, 0)
 
     def at(self, text: str) -> None:
         """Set the clock, UTC."""
