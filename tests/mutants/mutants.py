@@ -671,7 +671,7 @@ MUTANTS: Final = (
         _DELIVER,
         "    topic = lane.topics.verdicts\n    value = write_forget",
         "    topic = lane.topics.scheduled\n    value = write_forget",
-        (_ERASURE,),
+        (_ERASURE_TURN, _ERASURE),
         _NO_ERASURE,
     ),
 )

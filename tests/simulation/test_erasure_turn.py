@@ -88,3 +88,39 @@ def test_who_comes_back_before_a_retry_is_not_told_what_was_meant_for_before(tmp
         assert world.violations() == []
 
     asyncio.run(played())
+
+
+def test_what_deliver_has_just_given_back_is_found_by_schedule(tmp_path: Path) -> None:
+    """Held back for quiet hours, it is on its way through suppress when the user is erased; schedule is quick.
+
+    deliver   held back, forget ann
+    verdicts  Deferral   Forget           in this order they come to schedule
+    """
+
+    async def played() -> None:
+        world = ErasureWorld(tmp_path)
+        world.start()
+        world.at("2026-11-22T12:00")
+        world.devices("ann")
+        world.preferences("ann", quiet_hours=[{"start_minute": 11 * 60, "end_minute": 13 * 60}])
+        await world.settle()
+        world.event("held", "ann")
+        while world.stages[0].has_work():
+            world.stages[0].step()
+        world._offer(TOPICS.outbox, world.lane.positions()[TOPICS.outbox])
+        await world.until_state("held", "DEFERRED")
+        request_id = world.forget("ann")
+        world._offer(TOPICS.device_changes, world.lane.positions()[TOPICS.device_changes])
+        for _ in range(5):  # its rounds
+            await world.until_committed(TOPICS.device_changes)
+            world._offer(TOPICS.device_changes, world.lane.positions()[TOPICS.device_changes])
+        while world.stages[1].has_work():
+            world.stages[1].step()
+        await world.settle()
+        assert world.states("held")[-1] == "CANCELLED"
+        assert world.removed(request_id)["pending"] == 1
+        assert world.left_of("ann")["scheduled"] == 0
+        await world.crash()
+        assert world.violations() == []
+
+    asyncio.run(played())
