@@ -37,16 +37,16 @@ def forget_user(work: DeliverStep, lane: DeliverLane, forget: Forget) -> None:
     """Do one round; the answer comes with the last one."""
     removed: Counter[str] = Counter()
     kept: Counter[str] = Counter()
-    after = b""
+    after: bytes | None = b""
     if forget.round == 0:
         _forget_directory(work, lane, forget, removed)
     else:
         table = lane.tables.deliveries
-        rows = rows_of_user(table, lane.partition, STATE_PREFIX, forget.user, forget.after, ROWS_MAX)
+        rows, after = rows_of_user(table, lane.partition, STATE_PREFIX, forget.user, forget.after, ROWS_MAX)
         for key, _ in rows:
             kind = "notifications" if work.drop_concluded(key) else "under_way"
             (removed if kind == "notifications" else kept)[kind] += 1
-        if len(rows) < ROWS_MAX:
+        if after is None:
             kept["cap_places"] = len(work.caps.places(forget.user))
             done = forget.next(b"", removed, kept)
             answers = lane.topics.answers
@@ -54,7 +54,6 @@ def forget_user(work: DeliverStep, lane: DeliverLane, forget: Forget) -> None:
             work.step.emit(answers, lane.partition, forget.user, value)
             _pass_on(work, lane, forget)
             return
-        after = rows[-1][0]
     topic = lane.topics.device_changes
     again = write_forget(lane.codec, forget.next(after, removed, kept), topic)
     work.step.emit(topic, lane.partition, forget.user, again)

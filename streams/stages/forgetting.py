@@ -10,7 +10,7 @@ same step is not in the table yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from schemas.codec import Codec
@@ -104,25 +104,46 @@ def write_answer(codec: Codec, forget: Forget, stage: str, partition: int, now: 
     return codec.encode("ForgetAnswer", answer, topic)
 
 
-def rows_of_user(
-    table: LaneTable, partition: int, prefix: bytes, user: bytes, after: bytes, limit: int
-) -> list[tuple[bytes, bytes]]:
-    """Return at most so many committed rows whose key is `prefix`, the length of a slot in two bytes, the slot of this
-    user, and more: those behind `after`, in the order of their keys."""
-    found: list[tuple[bytes, bytes]] = []
-    for start in _starts(prefix, user):
+class Found(NamedTuple):
+    """Rows of a user among those that a round looked at. `after`: the last key that it looked at, None: there are no
+    more."""
+
+    rows: list[tuple[bytes, bytes]]
+    after: bytes | None
+
+
+def rows_of_user(table: LaneTable, partition: int, prefix: bytes, user: bytes, after: bytes, limit: int) -> Found:
+    """Look at `limit` committed rows behind `after` whose key is `prefix`, the length of a slot in two bytes, a slot
+    that begins like one of this user, and more."""
+    return _look(table, partition, _stretches(prefix, user), after, limit)
+
+
+def slots_of_user(table: LaneTable, partition: int, prefix: bytes, user: bytes, after: bytes, limit: int) -> Found:
+    """Look at `limit` committed rows behind `after` whose key is `prefix`, a slot that begins like one of this user,
+    and perhaps a number."""
+    return _look(table, partition, ((prefix + user + b":", None),), after, limit)
+
+
+def _look(
+    table: LaneTable, partition: int, stretches: Iterable[tuple[bytes, int | None]], after: bytes, limit: int
+) -> Found:
+    """Rows of a user whose name goes on behind a colon lie between, as many as there are of these: so what bounds a
+    round is what it looks at, not what it finds."""
+    rows: list[tuple[bytes, bytes]] = []
+    left = limit
+    for start, slot_end in stretches:
         if start + b"\xff" <= after:
             continue
-        for key, row in table.scan(partition, max(start, after + b"\0"), start + b"\xff", limit - len(found)):
-            size = int.from_bytes(key[len(prefix) : len(prefix) + 2], "big")
-            if b":" not in key[len(start) : len(prefix) + 2 + size]:  # else it is of a user whose name goes on
-                found.append((key, row))
-        if len(found) >= limit:
-            break
-    return found
+        looked_at = table.scan(partition, max(start, after + b"\0"), start + b"\xff", left)
+        rows += [(key, row) for key, row in looked_at if b":" not in key[len(start) : slot_end]]
+        left -= len(looked_at)
+        if not left:
+            return Found(rows, looked_at[-1][0])
+    return Found(rows, None)
 
 
-def _starts(prefix: bytes, user: bytes) -> Iterator[bytes]:
-    """Where the rows of each length of type begin: the length of the slot stands before it."""
+def _stretches(prefix: bytes, user: bytes) -> Iterator[tuple[bytes, int]]:
+    """Where the rows of each length of type begin, and where the slot ends in their keys: its length stands before."""
+    slot_at = len(prefix) + 2
     for size in range(len(user) + 2, len(user) + 2 + TYPE_BYTES_MAX):
-        yield prefix + size.to_bytes(2, "big") + user + b":"
+        yield prefix + size.to_bytes(2, "big") + user + b":", slot_at + size

@@ -175,13 +175,13 @@ class ScheduleDecider:
     def _forget(self, work: ScheduleStep, forget: Forget) -> None:
         """Do one round of an erasure; the answer comes with the last one."""
         removed: Counter[str] = Counter()
-        rows: list[tuple[bytes, bytes]] = []
+        after: bytes | None = b""
         if forget.round:
-            rows = rows_of_user(self.table, self.partition, INDEX, forget.user, forget.after, ROWS_MAX)
+            rows, after = rows_of_user(self.table, self.partition, INDEX, forget.user, forget.after, ROWS_MAX)
             for key, row in rows:
                 removed[work.forget(key, row, forget.source)] += 1
-        done = forget.next(rows[-1][0] if rows else b"", {name: removed[name] for name in ("pending", "retries")}, {})
-        if forget.round and len(rows) < ROWS_MAX:
+        done = forget.next(after or b"", {name: removed[name] for name in ("pending", "retries")}, {})
+        if after is None:
             topic = self.topics.answers
             value = write_answer(self.codec, done, "schedule", self.partition, work.now, topic)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.outcome import Outcome
+from schemas.keys import slot_key
 from streams.stages import deliver_forget, schedule
 from streams.stages.delivery_rows import STATE_PREFIX
 from streams.stages.forgetting import Forget, rows_of_user, write_forget
@@ -81,6 +82,25 @@ def test_what_waits_of_a_user_is_cancelled_once_whatever_crashes(
     world.close()
 
 
+def test_many_users_whose_names_go_on_hide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tenant:zzz` of `tenant` lies behind the rows of `tenant:0:z` and its like, more than a round looks at."""
+    monkeypatch.setattr(schedule, "ROWS_MAX", 3)
+    world = Scheduling(tmp_path)
+    for user, kind in (*((f"tenant:{number}", "z") for number in range(9)), ("tenant", "zzz")):
+        record = {"notification_id": f"of {user}", "user_id": user, "type": kind, "created_at": world.now}
+        deferral = {"due_at": world.now + 60_000, "origin_partition": 0, "origin_offset": 0, "notification": record}
+        world.log.append(TOPICS.scheduled, 0, slot_key(user, kind), CODEC.encode("Deferral", deferral), [])
+    world.run()
+    ask(world, "tenant")
+    world.run()
+    assert world.states("of tenant") == ["CANCELLED"]
+    assert answers(world.read(TOPICS.answers, "ForgetAnswer")) == {"pending": 1}
+    world.run(60_000)
+    assert world.released() == [f"of tenant:{number}" for number in range(9)]
+    assert world.counts.difference() == 0
+    world.close()
+
+
 def test_what_comes_with_the_command_ends_too_and_what_comes_later_is_new(tmp_path: Path) -> None:
     """A deferral in the same step as the command is removed; one that comes after it was answered is pending."""
     world = Scheduling(tmp_path)
@@ -146,7 +166,9 @@ def rows_of(world: DeliverWorld, user: str) -> list[bytes]:
     """The rows of both tables that are of a user."""
     name = user.encode()
     directory = [key for key in world.rows("directory") if key[1:] == name]
-    return directory + [key for key, _ in rows_of_user(world.tables["deliveries"], 0, STATE_PREFIX, name, b"", 100)]
+    return directory + [
+        key for key, _ in rows_of_user(world.tables["deliveries"], 0, STATE_PREFIX, name, b"", 100).rows
+    ]
 
 
 @pytest.mark.parametrize("rows_max", [1, 500])
@@ -211,6 +233,6 @@ def test_rows_of_other_users_are_not_his(tmp_path: Path) -> None:
             world.delivery(f"n{number}", user)
             await world.until_state(f"n{number}", "ACCEPTED")
         found = rows_of_user(world.tables["deliveries"], 0, STATE_PREFIX, b"u", b"", 100)
-        assert [key[-2:] for key, _ in found] == [b"n0"]
+        assert [key[-2:] for key, _ in found.rows] == [b"n0"]
 
     play(tmp_path, scenario)
