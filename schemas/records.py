@@ -164,7 +164,7 @@ class ScheduleAnswer(TypedDict):
 
 
 class Forget(TypedDict):
-    """Remove everything of a user, on `scheduled` and `device-changes`."""
+    """Remove everything of a user, on `device-changes`, `verdicts` and `scheduled`."""
 
     user_id: str
     request_id: str
@@ -174,6 +174,7 @@ class Forget(TypedDict):
     after: NotRequired[bytes]
     removed: NotRequired[dict[str, int]]
     kept: NotRequired[dict[str, int]]
+    slots_kept_until: NotRequired[int | None]
 
 
 class ForgetAnswer(TypedDict):
@@ -186,6 +187,7 @@ class ForgetAnswer(TypedDict):
     at: int
     removed: dict[str, int]
     kept: dict[str, int]
+    slots_kept_until: NotRequired[int | None]
 
 
 class ScheduleLedger(TypedDict):

@@ -38,6 +38,11 @@ class ProfileCache:
             self._found.pop(user_id, None)
             self._others[user_id] = found
 
+    def forget(self, user_id: str) -> None:
+        """Remember nothing of a user any more."""
+        self._found.pop(user_id, None)
+        self._others.pop(user_id, None)
+
     @property
     def users(self) -> int:
         """How many users something is remembered of, what has run out since the last look included."""

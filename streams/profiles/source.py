@@ -13,5 +13,8 @@ class ProfileSource(Protocol):
     def known(self, user_id: str) -> Lookup | None:
         """Return what is known without waiting: remembered, or that asking is of no use now. None: ask by `fetch`."""
 
+    def forget(self, user_id: str) -> None:
+        """Remember nothing of a user any more, nor what is just being asked."""
+
     async def fetch(self, user_id: str) -> Lookup:
         """Ask, within a limit of its own. Never raises for anything that the network or the service can do."""

@@ -102,6 +102,13 @@ class UserService:
             return found
         return self._refused()
 
+    def forget(self, user_id: str) -> None:
+        """See ProfileSource."""
+        self._cache.forget(user_id)
+        task = self._under_way.get(user_id)
+        if task is not None:
+            task.add_done_callback(lambda _: self._cache.forget(user_id))
+
     async def fetch(self, user_id: str) -> Lookup:
         """See ProfileSource. Who asks for the same user while a request is under way gets its answer."""
         found = self._cache.get(user_id)

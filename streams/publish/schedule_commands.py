@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 # What the stages read of a user: as long as something of it is unread, a command to erase would overtake it.
 READ_FIRST: Final = ("notifications", "devices", "preferences", "profiles")
+EVERYWHERE: Final = ("suppress", "schedule")  # stages that have something of a user in any partition
 READ_SECONDS_MAX: Final = 10.0  # a partition whose last record is a transaction marker is committed after 5 s
 LOOK_SECONDS: Final = 0.1
 
@@ -71,6 +72,12 @@ class Forgotten(NamedTuple):
         for answer in self.answers:
             found.update(answer[field])
         return dict(found)
+
+    @property
+    def slots_kept_until(self) -> int | None:
+        """When the last of the slots is free that had to be kept, milliseconds since the epoch; None: none was."""
+        instants = [at for answer in self.answers if (at := answer.get("slots_kept_until")) is not None]
+        return max(instants, default=None)
 
 
 async def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
@@ -189,7 +196,7 @@ class ScheduleCommands:
         await self.start()
         give_up_at = asyncio.get_running_loop().time() + seconds
         unread = await self._until_read(min(seconds / 2, READ_SECONDS_MAX))
-        wanted = {("deliver", own), *(("schedule", number) for number in range(partitions))}
+        wanted = {("deliver", own), *((stage, number) for stage in EVERYWHERE for number in range(partitions))}
         collector = self._collecting.setdefault(request_id, Collector(wanted))
         try:
             value = write_forget(self._codec, forget, topics.device_changes)

@@ -75,6 +75,8 @@ def _forget_directory(work: DeliverStep, lane: DeliverLane, forget: Forget, remo
     removed["preferences"] = int(preferences is not None)
     removed["profiles"] = int(profile is not None)
     work.devices.erase(user, forget.source)
+    if lane.settings.profiles is not None:
+        lane.settings.profiles.forget(user.decode())
     for key, topic in zip(keys[1:], (topics.preferences, topics.profiles), strict=True):
         work.put_directory(key, None)
         work.step.emit(topic, lane.partition, user, None)

@@ -2,10 +2,10 @@
 
     device-changes of the user ── deliver ──→ verdicts of each partition ── suppress ──→ scheduled ── schedule
 
-A user's slots are spread over all partitions, so the deliver lane of the user is asked, and then each lane of schedule,
-behind what deliver had on its way there. A step looks at so many rows; where there are more, it puts the next round
-behind the command, in the transaction of what it has done. The first round removes no row: what came before it in the
-same step is not in the table yet.
+A user's slots are spread over all partitions, so the deliver lane of the user is asked, and then each lane of suppress
+and of schedule, behind what deliver had on its way there. A step looks at so many rows; where there are more, it puts
+the next round behind the command, in the transaction of what it has done. The first round of deliver and of schedule
+removes no row: what came before it in the same step is not in their tables yet.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Forget(NamedTuple):
     after: bytes = b""
     removed: Mapping[str, int] = {}
     kept: Mapping[str, int] = {}
+    slots_kept_until: int | None = None
 
     @property
     def source(self) -> str:
@@ -45,10 +46,21 @@ class Forget(NamedTuple):
         """Return the command as whoever asked has written it."""
         return Forget(self.user, self.request_id, self.requested_by, self.requested_at)
 
-    def next(self, after: bytes, removed: Mapping[str, int], kept: Mapping[str, int]) -> Forget:
+    def next(
+        self,
+        after: bytes,
+        removed: Mapping[str, int],
+        kept: Mapping[str, int],
+        slots_kept_until: int | None = None,
+    ) -> Forget:
         """Return the next round, with what this one has done."""
+        instants = [at for at in (self.slots_kept_until, slots_kept_until) if at is not None]
         return self._replace(
-            round=self.round + 1, after=after, removed=_sum(self.removed, removed), kept=_sum(self.kept, kept)
+            round=self.round + 1,
+            after=after,
+            removed=_sum(self.removed, removed),
+            kept=_sum(self.kept, kept),
+            slots_kept_until=max(instants, default=None),
         )
 
 
@@ -80,8 +92,7 @@ def read_forget(body: Mapping[str, Any], key: bytes | None) -> Forget:
         raise PoisonError("KEY_MISMATCH", f"the key {key!r} is not the user_id {body['user_id']!r}")
     check_user_id(key)
     check_request(body["request_id"], body["requested_by"])
-    names = ("request_id", "requested_by", "requested_at", "round", "after", "removed", "kept")
-    return Forget(key, *(body[name] for name in names))
+    return Forget(key, *(body[name] for name in Forget._fields[1:]))
 
 
 def write_forget(codec: Codec, forget: Forget, topic: str) -> bytes:
@@ -100,6 +111,7 @@ def write_answer(codec: Codec, forget: Forget, stage: str, partition: int, now: 
         "at": now,
         "removed": {name: count for name, count in forget.removed.items() if count},
         "kept": {name: count for name, count in forget.kept.items() if count},
+        "slots_kept_until": forget.slots_kept_until,
     }
     return codec.encode("ForgetAnswer", answer, topic)
 

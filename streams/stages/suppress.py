@@ -1,7 +1,7 @@
 """suppress: at most one notification of a slot within any window.
 
 Reads `notifications`, `due` and `verdicts`; keeps places and ids in `slots`; writes `outbox`, `scheduled`, `statuses`,
-`dead-letters`. Guarantee: each record read ends in exactly one outcome, and outcome, state and offset are one
+`answers`, `dead-letters`. Guarantee: each record read ends in exactly one outcome; outcome, state and offset are one
 transaction. A crash before the commit leaves nothing of a step, after it all of it; there is nothing in between. What
 quiet hours hold comes back by `verdicts`: that it frees its slot and that it is scheduled are one step, too.
 """
@@ -19,9 +19,9 @@ from streams.lane.chunk import Chunk, Record
 from streams.lane.transaction import Step
 from streams.policies.suppression import SlotPolicy
 from streams.stages.blocks import Sweeper
-from streams.stages.forgetting import read_forget, write_forget
+from streams.stages.forgetting import ROWS_MAX, Forget, read_forget, slots_of_user, write_answer, write_forget
 from streams.stages.origin import origin_of
-from streams.stages.slots_table import SlotsTable
+from streams.stages.slots_table import PLACE_PREFIX, SlotsTable
 from streams.stages.suppress_step import Event, SuppressStep
 from streams.topics import TopicNames
 
@@ -118,9 +118,8 @@ class SuppressDecider:
                 if record.key is None:
                     raise PoisonError("NO_KEY", "the verdict has no key; it must be user_id:type")
                 name, verdict = self.codec.decode(record.value, ("Verdict", "Deferral", "Forget"))
-                if name == "Forget":  # on its way to schedule, behind what deliver has given back before
-                    topic, forget = self.topics.scheduled, read_forget(verdict, record.key)
-                    work.step.emit(topic, self.partition, record.key, write_forget(self.codec, forget, topic))
+                if name == "Forget":
+                    self._forget(work, read_forget(verdict, record.key))
                     continue
                 split_slot_key(record.key)
                 instant = "at" if name == "Verdict" else "due_at"
@@ -136,3 +135,21 @@ class SuppressDecider:
             else:
                 value = self.codec.encode("Deferral", verdict, self.topics.scheduled)
                 work.hold_back(record.key, verdict["notification"]["notification_id"].encode(), value)
+
+    def _forget(self, work: SuppressStep, forget: Forget) -> None:
+        """Do one round of an erasure; the answer comes with the last one.
+
+        What is before the command here has changed no rows but those that there are, so the first round sees them all.
+        """
+        topics, codec, user = self.topics, self.codec, forget.user
+        if forget.round == 0:  # on its way to schedule, behind what deliver has given back before
+            work.step.emit(topics.scheduled, self.partition, user, write_forget(codec, forget, topics.scheduled))
+        rows, after = slots_of_user(self.table, self.partition, PLACE_PREFIX, user, forget.after, ROWS_MAX)
+        kept = work.forget(rows)
+        counts = {"slots": len(rows) - len(kept)}, {"slots": len(kept)}
+        done = forget.next(after or b"", *counts, max(kept, default=None))
+        if after is None:
+            value = write_answer(codec, done, "suppress", self.partition, work.now, topics.answers)
+            work.step.emit(topics.answers, self.partition, user, value)
+        else:
+            work.step.emit(topics.verdicts, self.partition, user, write_forget(codec, done, topics.verdicts))

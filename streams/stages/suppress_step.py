@@ -274,6 +274,20 @@ class SuppressStep:
     def _change(self, key: bytes, place: Place | None) -> None:
         self._changed[key] = place
 
+    def forget(self, rows: Sequence[tuple[bytes, bytes]]) -> list[int]:
+        """Remove the places whose window is over; who is erased does not wait for the sweeper. Returns until when the
+        others are taken: they have no content, and the promise needs them."""
+        kept = []
+        for key, row in rows:
+            place = self._changed[key] if key in self._changed else _new(Place, read_slot(row))
+            if place is not None and place.blocked_until > self.now:
+                kept.append(place.blocked_until)
+            elif key in self._changed:
+                self._changed[key] = None
+            else:
+                self._swept[key] = None
+        return kept
+
     def sweep(self, key: bytes, block: Block) -> None:
         """Forget a block: its ids, and those of its slots whose window is over."""
         self._swept[key] = None

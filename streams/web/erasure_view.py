@@ -16,6 +16,8 @@ from streams.web.directory_reads import read_path
 
 ANSWER_SECONDS_MAX = 20.0
 BODY_BYTES_MAX = 4 * 1024
+REMOVED = ("devices", "preferences", "profiles", "notifications", "pending", "retries", "slots")
+KEPT = ("under_way", "cap_places", "slots")
 FIELDS = frozenset(("requested_by", "request_id"))
 
 
@@ -46,10 +48,11 @@ def erasure_document(user_id: str, done: Forgotten, settings: Settings) -> dict[
         "request_id": done.request_id,
         "complete": not done.pending and not done.unread,
         "unread": done.unread,
-        "removed": done.total("removed"),
-        "kept": done.total("kept"),
+        "removed": {**dict.fromkeys(REMOVED, 0), **done.total("removed")},
+        "kept": {**dict.fromkeys(KEPT, 0), **done.total("kept")},
+        "slots_kept_until": done.slots_kept_until,
         "partitions": [
-            {name: answer[name] for name in ("stage", "partition", "at", "removed", "kept")}
+            {name: answer.get(name) for name in ("stage", "partition", "at", "removed", "kept", "slots_kept_until")}
             for answer in sorted(done.answers, key=lambda each: (each["stage"], each["partition"]))
         ],
         "not_answered": [{"stage": stage, "partition": partition} for stage, partition in done.pending],

@@ -41,7 +41,7 @@ class Remembering:
         cache = ProfileCache(CACHE_BYTES, 3_600.0, 60.0, time.monotonic)
         for user in users:
             cache.put(user, Profile({"name": f"Ada {user}", "city": "Wien"}))
-        self.known = cache.get
+        self.known, self.forget = cache.get, cache.forget
 
     async def fetch(self, user_id: str) -> Profile:
         """Never asked."""

@@ -19,6 +19,7 @@ import pytest
 from schemas.codec import Codec
 from schemas.keys import slot_key
 from streams.publish.messages import Message
+from streams.web.erasure_view import REMOVED
 from tests.integration.kafka_records import read_all
 from tests.integration.system import SECONDS_MAX, System, event, now_ms, system, web_url
 from tests.integration.test_web import assert_problem, until_status
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 HIM, HER = "user-000003", "user-000004"
 KINDS = [f"kind{number}" for number in range(8)]  # spread over the partitions
 LATER_MS = 3_600_000
+NOTHING = dict.fromkeys(REMOVED, 0)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,13 @@ def test_a_user_is_erased_and_nobody_else(two: tuple[System, list[str]]) -> None
         "profiles": 1,
         "notifications": 1,
         "pending": len(KINDS),
+        "retries": 0,
+        "slots": 0,
     }
+    assert found["kept"] == {"under_way": 0, "cap_places": 0, "slots": 1}
+    assert now_ms() < found["slots_kept_until"]
+    (holder,) = call("GET", f"{one}/slots/{HIM}/sent").json()["holders"]
+    assert found["slots_kept_until"] == holder["blocked_until"]
     assert found["topics_keep_seconds"][running.topics.statuses] == 7 * 24 * 3600
     seen = running.statuses(lambda seen: all("CANCELLED" in seen.states(f"later-{HIM}-{kind}") for kind in KINDS))
     first = [each for each in seen.records if each["notification_id"] == f"later-{HIM}-{KINDS[0]}"]
@@ -115,7 +123,7 @@ def test_a_user_is_erased_and_nobody_else(two: tuple[System, list[str]]) -> None
 def test_what_is_compacted_ends_in_tombstones(two: tuple[System, list[str]]) -> None:
     """Whoever reads these topics to their end knows nothing of the user any more. Asked again, nothing is left."""
     running, (one, _) = two
-    assert call("DELETE", f"{one}/users/{HIM}").json()["removed"] == {}
+    assert call("DELETE", f"{one}/users/{HIM}").json()["removed"] == NOTHING
     topics = running.topics
 
     async def last() -> list[bytes | None]:
@@ -142,7 +150,8 @@ def test_the_shell_says_what_was_removed(two: tuple[System, list[str]]) -> None:
         check=True,
     )
     found = json.loads(done.stdout)
-    assert (found["complete"], found["removed"], found["not_answered"]) == (True, {}, [])
+    assert found["slots_kept_until"] is None
+    assert (found["complete"], found["removed"], found["not_answered"]) == (True, NOTHING, [])
 
 
 @pytest.mark.parametrize(

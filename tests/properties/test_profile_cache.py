@@ -40,6 +40,12 @@ class CacheModel(RuleBasedStateMachine):
             self.said[user] = (answer, self.now)
 
     @rule(user=USERS)
+    def a_user_is_erased(self, user: str) -> None:
+        """Nothing is remembered of whom nobody may know."""
+        self.cache.forget(user)
+        self.said.pop(user, None)
+
+    @rule(user=USERS)
     def somebody_looks(self, user: str) -> None:
         """The last answer is remembered for its time and not longer."""
         answer, at = self.said.get(user, (None, 0.0))

@@ -27,10 +27,15 @@ class ScriptedProfiles:
         self.slow: dict[str, asyncio.Future[None]] = {}
         self.open = False
         self.asked: list[str] = []
+        self.forgotten: list[str] = []
 
     def known(self, user_id: str) -> Lookup | None:
         """As the real one, which remembers nothing here."""
         return DOWN if self.open else None
+
+    def forget(self, user_id: str) -> None:
+        """Note whom it was to forget."""
+        self.forgotten.append(user_id)
 
     async def fetch(self, user_id: str) -> Lookup:
         """As the real one; raises what it must never raise, where the test says so."""

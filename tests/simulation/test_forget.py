@@ -1,4 +1,4 @@
-"""Erasure over logs in memory: what schedule and deliver remove of a user, what they keep, and a crash at each step."""
+"""Erasure over logs in memory: what the stages remove of a user, what they keep, and a crash at each step."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ import pytest
 
 from connectors.outcome import Outcome
 from schemas.keys import slot_key
-from streams.stages import deliver_forget, schedule
+from streams.policies.suppression import SlotPolicy
+from streams.stages import deliver_forget, schedule, suppress
 from streams.stages.delivery_rows import STATE_PREFIX
 from streams.stages.forgetting import Forget, rows_of_user, write_forget
+from streams.stages.slots_table import PLACE_PREFIX, SlotsTable
+from streams.stages.suppress import SuppressDecider
 from tests.simulation.deliver_world import CODEC, NOW, TOPICS, DeliverWorld
+from tests.simulation.memory_log import MemoryLog
 from tests.simulation.schedule_world import Scheduling
-from tests.simulation.stage_partition import Crash
+from tests.simulation.stage_partition import Crash, StagePartition
+from tests.simulation.tables import local_rows, new_table, unstarted_app
 
+HOUR_MS = 3_600_000
 CRASHES: list[Crash] = ["none", "before the commit", "after the commit"]
 Scenario = Callable[[DeliverWorld], Awaitable[None]]
 
@@ -129,6 +135,128 @@ def test_a_command_that_cannot_be_is_a_dead_letter(tmp_path: Path, key: bytes | 
     assert letter["code"] == ("NO_KEY" if key is None else "KEY_MISMATCH")
     assert world.states("his") == []
     world.close()
+
+
+class Suppressing:
+    """suppress on one partition, with windows of one hour and two places to a slot."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log, self.now = MemoryLog(), NOW
+        self.table = table = new_table(unstarted_app(directory, 1), SlotsTable, "slots")
+        topics = (TOPICS.notifications, TOPICS.due, TOPICS.verdicts)
+        policy = SlotPolicy(window_ms=HOUR_MS, limit=2, send_within_ms=60_000, grace_ms=0, skew_ms=0)
+        self.stage = StagePartition(
+            self.log,
+            topics,
+            0,
+            table,
+            lambda: SuppressDecider(0, 1, table, TOPICS, lambda slot: policy, CODEC),
+            lambda: self.now,
+        )
+        self.events = 0
+
+    def event(self, user: str, kind: str) -> str:
+        """An event arrives; return its id."""
+        self.events += 1
+        name = f"n{self.events}"
+        record = {"notification_id": name, "user_id": user, "type": kind, "created_at": self.now}
+        value = CODEC.encode("Notification", record)
+        self.log.append(TOPICS.notifications, 0, slot_key(user, kind), value, [])
+        return name
+
+    def verdict(self, user: str, kind: str, name: str, outcome: str) -> None:
+        """deliver says what became of it."""
+        verdict = {"notification_id": name, "user_id": user, "type": kind, "outcome": outcome, "at": self.now}
+        self.log.append(TOPICS.verdicts, 0, slot_key(user, kind), CODEC.encode("Verdict", verdict), [])
+
+    def forget(self, user: str) -> None:
+        """deliver passes the command on."""
+        self.log.append(TOPICS.verdicts, 0, user.encode(), forget(user, TOPICS.verdicts), [])
+
+    def run(self, crash: Crash = "none") -> None:
+        """Take all steps that are to be taken, each after one that crashes."""
+        while self.stage.has_work():
+            if crash != "none":
+                self.stage.step(crash)
+            self.stage.step()
+
+    def slots(self) -> list[bytes]:
+        """The places that there are rows of."""
+        return sorted(key for key in local_rows(self.table, 0) if key.startswith(PLACE_PREFIX))
+
+    def read(self, topic: str, *contracts: str) -> list[dict[str, Any]]:
+        """The records of a topic."""
+        return [CODEC.decode(record.value, contracts).record for record in self.log.records(topic)]
+
+
+@pytest.mark.parametrize("crash", CRASHES)
+@pytest.mark.parametrize("rows_max", [1, 2, 500])
+def test_suppress_keeps_what_is_blocked_and_says_until_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: Crash, rows_max: int
+) -> None:
+    """A place that is over goes, one that is not stays; schedule is asked once; whoever comes back finds its window.
+
+    0                    30 min               60 min + 1 ms   60 min + 2 ms
+    |a sent, b sent      |b sent (2nd place)  |forget         |b: 2nd place taken still, 1st free
+    """
+    monkeypatch.setattr(suppress, "ROWS_MAX", rows_max)
+    world = Suppressing(tmp_path)
+    others = ("u:x", "uu", "t")
+    for user, kind in (("u", "a"), ("u", "b"), *((other, "a") for other in others)):
+        name = world.event(user, kind)
+        world.run()
+        world.verdict(user, kind, name, "ACCEPTED")
+    world.run()
+    world.now += HOUR_MS // 2
+    second = world.event("u", "b")
+    world.run()
+    world.verdict("u", "b", second, "ACCEPTED")
+    world.run()
+    world.now += HOUR_MS // 2 + 1
+    world.stage.decider.sweeper.next_at_ms = None  # type: ignore[attr-defined] # the sweeper has not come so far yet
+    of_others = [key for key in world.slots() if not key.startswith(PLACE_PREFIX + b"u:") or b"x" in key]
+    assert len(of_others) == len(others)
+    world.forget("u")
+    while not world.log.records(TOPICS.answers):
+        if crash != "none":
+            world.stage.step(crash)
+            world.stage.decider.sweeper.next_at_ms = None  # type: ignore[attr-defined] # nor for a new owner
+        world.stage.step()
+    (answer,) = world.read(TOPICS.answers, "ForgetAnswer")
+    until = NOW + HOUR_MS // 2 + HOUR_MS
+    found = {name: answer[name] for name in ("stage", "removed", "kept", "slots_kept_until")}
+    assert found == {"stage": "suppress", "removed": {"slots": 2}, "kept": {"slots": 1}, "slots_kept_until": until}
+    assert [each["round"] for each in world.read(TOPICS.scheduled, "Forget")] == [0]
+    assert world.slots() == sorted([*of_others, PLACE_PREFIX + b"u:b\0001"])
+    free, taken = world.event("u", "b"), world.event("u", "b")
+    world.run()
+    states = {each["notification_id"]: each["state"] for each in world.read(TOPICS.statuses, "Status")}
+    assert (states[free], states[taken]) == ("ADMITTED", "SUPPRESSED")
+    world.now += 2 * HOUR_MS
+    world.run()
+    assert world.slots() == []
+
+
+def test_a_verdict_in_the_same_step_counts(tmp_path: Path) -> None:
+    """What is freed right before the command is no slot that is kept, and what is accepted right before it is one."""
+    world = Suppressing(tmp_path)
+    freed, accepted = world.event("u", "a"), world.event("u", "b")
+    world.run()
+    world.verdict("u", "a", freed, "FREED")
+    world.verdict("u", "b", accepted, "ACCEPTED")
+    world.forget("u")
+    again = world.event("u", "a")
+    world.run()
+    (answer,) = world.read(TOPICS.answers, "ForgetAnswer")
+    assert (answer["removed"], answer["kept"], answer["slots_kept_until"]) == (
+        {"slots": 1},
+        {"slots": 1},
+        NOW + HOUR_MS,
+    )
+    assert [each["state"] for each in world.read(TOPICS.statuses, "Status") if each["notification_id"] == again] == [
+        "ADMITTED"
+    ]
+    assert world.slots() == [PLACE_PREFIX + b"u:a", PLACE_PREFIX + b"u:b"]
 
 
 def play(directory: Path, scenario: Scenario) -> None:
