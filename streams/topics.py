@@ -71,7 +71,9 @@ STREAMS: Final = (
     TopicSpec(
         "scheduled", "To be released later, from suppress and deliver, or cancelled, or moved; key user_id:type."
     ),
-    TopicSpec("answers", "What became of each cancel and each move; key user_id:type.", retention_ms=HOUR_MS),
+    TopicSpec(
+        "answers", "What became of each cancel, move and erasure; key user_id:type, or user_id.", retention_ms=HOUR_MS
+    ),
     TopicSpec("outbox", "Admitted notifications, from suppress and schedule to deliver; key user_id."),
     TopicSpec("outbox-bulk", "The same for types of priority `bulk`: sent when nothing else is to be; key user_id."),
     TopicSpec("statuses", "Every change of state, for anyone; key user_id:type."),

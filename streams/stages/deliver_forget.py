@@ -55,7 +55,7 @@ def forget_user(work: DeliverStep, lane: DeliverLane, forget: Forget) -> None:
             _pass_on(work, lane, forget)
             return
     topic = lane.topics.device_changes
-    again = write_forget(lane.codec, forget.next(after, removed, kept), topic)
+    again = write_forget(lane.codec, forget.next(after or b"", removed, kept), topic)
     work.step.emit(topic, lane.partition, forget.user, again)
 
 

@@ -17,11 +17,11 @@ import httpx
 import pytest
 
 from schemas.codec import Codec
-from schemas.keys import slot_key
+from schemas.keys import partition_of, slot_key
 from streams.publish.messages import Message
 from streams.web.erasure_view import REMOVED
 from tests.integration.kafka_records import read_all
-from tests.integration.system import SECONDS_MAX, System, event, now_ms, system, web_url
+from tests.integration.system import PARTITIONS, SECONDS_MAX, System, event, now_ms, system, web_url
 from tests.integration.test_web import assert_problem, until_status
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +66,17 @@ def until(url: str, expected: int) -> httpx.Response:
         assert time.monotonic() < give_up_at, answer.text
         time.sleep(0.05)
     return answer
+
+
+def until_devices(url: str, count: int) -> None:
+    """Ask until a user has so many devices."""
+    give_up_at = time.monotonic() + SECONDS_MAX
+    while True:
+        answer = call("GET", url)
+        if answer.status_code == 200 and len(answer.json()["devices"]) == count:
+            return
+        assert time.monotonic() < give_up_at, answer.text
+        time.sleep(0.05)
 
 
 def test_a_user_is_erased_and_nobody_else(two: tuple[System, list[str]]) -> None:
@@ -152,6 +163,30 @@ def test_the_shell_says_what_was_removed(two: tuple[System, list[str]]) -> None:
     found = json.loads(done.stdout)
     assert found["slots_kept_until"] is None
     assert (found["complete"], found["removed"], found["not_answered"]) == (True, NOTHING, [])
+
+
+def test_who_does_not_answer_in_time_is_named(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """Without any worker the command is on Kafka, the shell names whom it waited for, and a worker does it later."""
+    with system(kafka, prefix, tmp_path) as running:
+        environment = {**os.environ, **running.environment}
+        done = subprocess.run(
+            [sys.executable, "-m", "streams", "forget", HIM, "--seconds", "1"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+        assert done.returncode == 1, done.stderr
+        found = json.loads(done.stdout)
+        places = {(each["stage"], each["partition"]) for each in found["not_answered"]}
+        everywhere = {(stage, number) for stage in ("suppress", "schedule") for number in range(PARTITIONS)}
+        assert places == everywhere | {("deliver", partition_of(HIM.encode(), PARTITIONS))}
+        assert (found["complete"], found["removed"], found["partitions"]) == (False, NOTHING, [])
+        assert f"{len(places)} partitions have not answered within 1 s" in " ".join(done.stderr.split())
+        url = web_url(running.worker("one"))
+        until_devices(f"{url}/users/{HIM}/devices", 0)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,24 @@ def test_what_is_remembered_runs_out() -> None:
     play(scenario, found_seconds=0.0, not_found_seconds=0.0)
 
 
+def test_who_is_erased_is_not_remembered() -> None:
+    """Nor is an answer that was under way by then; others are."""
+
+    async def scenario(service: UserService, stand_in: UserServiceStandIn) -> None:
+        await service.fetch("ada"), await service.fetch("bob")
+        service.forget("ada")
+        assert (service.known("ada"), type(service.known("bob"))) == (None, NotFound)
+        stand_in.moods["ada"] = "slow"
+        under_way = asyncio.create_task(service.fetch("ada"))
+        await asyncio.sleep(0)  # it has begun
+        service.forget("ada")
+        assert isinstance(await under_way, Profile)
+        assert stand_in.asked["ada"] == 2
+        assert service.known("ada") is None
+
+    play(scenario)
+
+
 def test_one_request_for_a_user_at_a_time_and_few_for_all() -> None:
     """A hundred who ask for one user share a request; of fifty users four are asked for at once."""
 
