@@ -53,6 +53,7 @@ _DEVICES_LANE: Final = "tests/simulation/test_deliver_devices.py"
 _DEVICES_MODEL: Final = "tests/properties/test_user_devices.py"
 _NO_CHANGES: Final = "nobody changes a device in the simulation"
 _ERASURE: Final = "tests/simulation/test_erasure.py"
+_FORGET: Final = "tests/simulation/test_forget.py"
 _ERASURE_TURN: Final = "tests/simulation/test_erasure_turn.py"
 _NO_ERASURE: Final = "in its worlds nobody is erased"
 _BELOW: Final = "the simulation stands above this layer; it is shown on a real connection"
@@ -672,6 +673,33 @@ MUTANTS: Final = (
         "    topic = lane.topics.verdicts\n    value = write_forget",
         "    topic = lane.topics.scheduled\n    value = write_forget",
         (_ERASURE_TURN, _ERASURE),
+        _NO_ERASURE,
+    ),
+    Mutant(
+        "a round ends where rows of users whose names go on fill it",
+        "P3",
+        "streams/stages/forgetting.py",
+        "        if not left:\n            return Found(rows, looked_at[-1][0])\n",
+        "        if len(rows) == limit:\n            return Found(rows, looked_at[-1][0])\n",
+        (_FORGET,),
+        _NO_ERASURE,
+    ),
+    Mutant(
+        "an erasure frees slots whose window is not over",
+        "P1",
+        "streams/stages/suppress_step.py",
+        "            if place is not None and place.blocked_until > self.now:\n                kept.append",
+        "            if place is not None and place.blocked_until < 0:\n                kept.append",
+        (_FORGET, _ERASURE),
+        _NO_ERASURE,
+    ),
+    Mutant(
+        "schedule is asked again in each round of suppress",
+        "P4",
+        "streams/stages/suppress.py",
+        "        if forget.round == 0:  # on its way",
+        "        if forget.round >= 0:  # on its way",
+        (_FORGET,),
         _NO_ERASURE,
     ),
 )
