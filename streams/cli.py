@@ -15,6 +15,7 @@ from streams.commands import (
     demo,
     devices,
     forget,
+    history,
     publish,
     schedule,
     template,
@@ -30,7 +31,7 @@ from streams.types_file import TypesFileError
 
 COMMANDS = (
     *(demo, worker, topics, publish, broadcast, devices, template, schedule, forget),
-    *(dead_letters, audit, broker, version),
+    *(dead_letters, history, audit, broker, version),
 )
 
 app = typer.Typer(

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.history.address import read_address
 from streams.policies.rendering import known_locale
 from streams.profiles.address import check_url_template
 from streams.provider_settings import ApnsSettings, FcmSettings, WebhookSettings, WebPushSettings
@@ -63,6 +64,11 @@ def _registry_url(url: str) -> str:
     if "@" in url:
         raise ValueError("must not contain a user or a password: they have settings of their own")
     return url.rstrip("/")
+
+
+def _history_url(url: SecretStr) -> SecretStr:
+    read_address(url.get_secret_value())
+    return url
 
 
 class Settings(BaseSettings):
@@ -237,6 +243,14 @@ class Settings(BaseSettings):
         le=10_000_000,
         description="Dead letters per minute; each stage has its equal share on each partition, and takes nothing more "
         "when that is used up, so that a bad deployment does not drain a topic into them. 0: no limit.",
+    )
+    history_url: Annotated[SecretStr, AfterValidator(_history_url)] | None = Field(
+        None,
+        description="Where `ringonce history` keeps every status: `postgresql://user:password@host/database` (or what "
+        "speaks its protocol), `sqlite:///path` or `sqlite:path`. Unset: `history.db` in the data directory.",
+    )
+    history_keep_days: int = Field(
+        90, ge=1, le=36_500, description="For so many days; what a notification said last counts."
     )
     provider_ca_file: FilePath | None = Field(
         None, description="CA certificates (PEM) that the providers are checked against; unset: the system's."
