@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -27,34 +27,17 @@ from streams.connect import open_connectors, open_user_service
 from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
-from streams.lane.table import LaneTable
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
 from streams.profiles.metrics import UserServiceCollector
-from streams.publish.broadcasts import BroadcastCommands
-from streams.publish.dead_letters import DeadLetters
-from streams.publish.device_changes import private_allowed
-from streams.publish.intake import Intake
-from streams.publish.schedule_commands import ScheduleCommands
 from streams.settings import Settings, SettingsError
 from streams.templates.collector import TemplatesCollector
 from streams.templates.folder import TemplateFolder
 from streams.templates.follower import TemplateFollower, TemplatesUnreadError
 from streams.templates.library import TemplateLibrary
-from streams.templates.prerender import Prerender
-from streams.topics import TopicNames, ensure_topics
+from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
-from streams.web.broadcast_views import BroadcastParts, install_broadcast_views
-from streams.web.dead_letters_views import install_dead_letters_views
-from streams.web.devices_views import install_devices_views
-from streams.web.erasure_view import install_erasure_view
-from streams.web.metrics_view import install_metrics_view
-from streams.web.notifications_view import install_notifications_view
-from streams.web.preferences_views import install_preferences_views
-from streams.web.profile_views import install_profile_views
-from streams.web.schedule_views import install_schedule_views
-from streams.web.templates_views import install_templates_views
-from streams.web.views import install_views
+from streams.web.front import FrontParts, install_front
 
 logger = logging.getLogger(__name__)
 
@@ -127,27 +110,12 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         )
     )
     os.environ[WEB_PORT_VARIABLE] = str(app.conf.web_port)
-    routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
-    install_metrics_view(app)
+    front = install_front(FrontParts(app, settings, types, codec, library))
     audit = ContinuousAudit(app, settings, types, codec)
     app.metrics.add(AuditCollector(audit))
+    app.metrics.add(TemplatesCollector(library))
     if user_service is not None:
         app.metrics.add(UserServiceCollector(user_service))
-    commands = ScheduleCommands(settings, codec)
-    install_schedule_views(app, routing, commands)
-    install_erasure_view(app, commands, settings)
-    broadcasts = BroadcastCommands(settings, codec)
-    install_broadcast_views(BroadcastParts(app, routing, broadcasts, types))
-    install_dead_letters_views(app, DeadLetters(settings, codec))
-    topics = TopicNames.of(settings)
-    intake = Intake(settings)
-    complete = Prerender(types, library, settings.time_zone)
-    install_notifications_view(app, intake, codec, topics.notifications, complete)
-    install_templates_views(app, library)
-    app.metrics.add(TemplatesCollector(library))
-    install_devices_views(app, routing, intake, codec, topics, private_allowed(settings))
-    install_preferences_views(app, routing, intake, codec, topics.preferences)
-    install_profile_views(app, routing, intake, codec, topics.profiles)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -165,10 +133,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         return error
     finally:
         await follower.close()
-        await routing.close()
-        await commands.close()
-        await broadcasts.close()
-        await intake.close()
+        await front.close()
         for connector in connectors.values():
             await connector.close()
         if user_service is not None:
