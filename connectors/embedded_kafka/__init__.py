@@ -4,8 +4,9 @@ One node, loopback only, for the demo and the tests of one machine. Production u
 """
 
 from connectors.embedded_kafka.broker import EmbeddedKafka
+from connectors.embedded_kafka.cluster import EmbeddedCluster
 from connectors.embedded_kafka.errors import EmbeddedKafkaError
 from connectors.embedded_kafka.security import Security
 from connectors.embedded_kafka.shared import RunningBroker, SharedKafka
 
-__all__ = ["EmbeddedKafka", "EmbeddedKafkaError", "RunningBroker", "Security", "SharedKafka"]
+__all__ = ["EmbeddedCluster", "EmbeddedKafka", "EmbeddedKafkaError", "RunningBroker", "Security", "SharedKafka"]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import base64
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Self
 from connectors.embedded_kafka.errors import EmbeddedKafkaError
 from connectors.embedded_kafka.jars import kafka_jars
 from connectors.embedded_kafka.java import run_java, spawn_java
+from connectors.embedded_kafka.membership import Membership, new_cluster_id
 from connectors.embedded_kafka.metadata_probe import ready_cluster_id
 from connectors.embedded_kafka.ports import free_ports, is_free
 from connectors.embedded_kafka.security import PROTOCOLS, Protocol, Security
@@ -44,6 +43,7 @@ class EmbeddedKafka:
     throughput: for tests, not for benchmarks. `outlive_parent`: go on when this process ends. `advertised_ports`: for
     each, the broker has one more listener that sends its clients to that port of 127.0.0.1, where a proxy of the
     caller's stands before it; see `listener`. `security`: it has listeners with TLS and SASL too; see `secured`.
+    `membership`: it is one of several; see EmbeddedCluster.
 
     The data and the port outlive `kill` and `restart`, not `stop`. Not for use by several threads at once.
     """
@@ -59,6 +59,7 @@ class EmbeddedKafka:
         fast_start: bool = False,
         advertised_ports: Sequence[int] = (),
         security: Security | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self._kept_directory = directory
         self._directory: Path | None = None
@@ -70,6 +71,7 @@ class EmbeddedKafka:
         self._fast_start = fast_start
         self._advertised_ports = tuple(advertised_ports)
         self._security = security
+        self._membership = membership
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_pid = os.getpid()
 
@@ -176,7 +178,11 @@ class EmbeddedKafka:
         if self._ports:
             return
         further = 1 + len(self._advertised_ports) + (len(PROTOCOLS) if self._security else 0)
-        if self._wanted_port is None:
+        if self._membership is not None:
+            # The other nodes know these: no others will do.
+            self._ports = [self._membership.port, self._membership.controller_port]
+            self._ports += free_ports(further - 1) if further > 1 else []
+        elif self._wanted_port is None:
             self._ports = free_ports(1 + further)
         elif is_free(self._wanted_port):
             self._ports = [self._wanted_port, *free_ports(further)]
@@ -207,7 +213,7 @@ class EmbeddedKafka:
         while time.monotonic() < give_up_at:
             if self._process.poll() is not None:
                 log = self.log_end(log_start)
-                if "Address already in use" in log and self._wanted_port is None:
+                if "Address already in use" in log and self._wanted_port is None and self._membership is None:
                     self._ports = []
                     return False
                 raise EmbeddedKafkaError(
@@ -228,7 +234,9 @@ class EmbeddedKafka:
             for number, (port, advertised) in enumerate(zip(proxied, self._advertised_ports, strict=True))
         ]
         further += [(protocol, protocol, port, port) for protocol, port in zip(PROTOCOLS, secured, strict=False)]
-        security = self._security.write_properties(directory) if self._security else {}
+        # Of a property that is there twice Kafka takes the last.
+        own = self._membership.properties if self._membership else {}
+        own |= self._security.write_properties(directory) if self._security else {}
         text = (
             template.replace("@LISTENERS@", "".join(f",{name}://127.0.0.1:{port}" for name, _, port, _ in further))
             .replace("@ADVERTISED@", "".join(f",{name}://127.0.0.1:{port}" for name, _, _, port in further))
@@ -238,13 +246,13 @@ class EmbeddedKafka:
             .replace("@PARTITIONS@", str(self._partitions))
             .replace("@DATA@", str((directory / "data").absolute()))
         )
-        return text + "".join(f"{name}={value}\n" for name, value in security.items())
+        return text + "".join(f"{name}={value}\n" for name, value in own.items())
 
     def _format(self, directory: Path, properties: Path, classpath: str) -> str:
         """Give new data a cluster id; return the id that the data has."""
         meta = directory / "data" / "meta.properties"
         if not meta.exists():
-            cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+            cluster_id = self._membership.cluster_id if self._membership else new_cluster_id()
             # The first compiler tier and the serial collector: the tool lives for a second.
             fast = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_QUIET, "-cp", classpath]
             arguments = [*fast, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
