@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    for target, extras in (("requirements.lock", ("build",)), ("requirements-dev.lock", ("build", "dev"))):
+    for target, extras in (("requirements.lock", ("build",)), ("requirements-dev.lock", ("build", "otel", "dev"))):
         command = [sys.executable, "-m", "uv", "pip", "compile", "--universal", "--python-version", "3.11"]
         command += ["--generate-hashes", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
         command += [option for extra in extras for option in ("--extra", extra)]

@@ -170,6 +170,6 @@ def test_locks_hold_every_dependency_with_hashes_and_no_address(name: str) -> No
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = list(project["dependencies"])
     if name == "requirements-dev.lock":
-        wanted += project["optional-dependencies"]["dev"]
+        wanted += project["optional-dependencies"]["dev"] + project["optional-dependencies"]["otel"]
     locked = {package for package, _ in blocks}
     assert {re.split(r"[\[<>=;]", requirement)[0].strip() for requirement in wanted} <= locked, "run `make lock`"
