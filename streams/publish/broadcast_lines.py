@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.codec import Codec
 from schemas.keys import check_user_id
 from schemas.poison import PoisonError
 from schemas.records import Broadcast
-from streams.publish.lines import Instant, read_line
+from streams.publish.lines import Instant, LocalTime, TimeZone, read_line
+from streams.publish.names import BroadcastId, RequestedBy, TypeName
 from streams.stages.broadcast_records import BROADCAST_BYTES_MAX, PER_SECOND_MAX, check_broadcast
-from streams.time_zones import known_zone
 from streams.types_file import NotificationTypes
 
 INLINE_USERS_MAX: Final = 10_000
@@ -22,26 +22,31 @@ LINE_BYTES_MAX: Final = 2_048  # a user_id has 256 bytes; written as JSON each m
 _PLAIN_CODEC: Final = Codec()
 
 
-class BroadcastLine(BaseModel):
-    """A broadcast as people write it. Instants: ISO 8601 or milliseconds since the epoch. `users`: of a short list."""
+class BroadcastFields(BaseModel):
+    """A broadcast as people write it, but for its id. Instants: ISO 8601 or milliseconds since the epoch."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    broadcast_id: str
-    type: str
+    type: TypeName
     audience: Literal["all", "list", "filter"]
     filter: str | None = None
     users: list[str] | None = Field(None, min_length=1, max_length=INLINE_USERS_MAX)
     per_second: int | None = Field(None, ge=1, le=PER_SECOND_MAX)
     dry_run: bool = False
-    requested_by: str = ""
+    requested_by: RequestedBy = ""
     send_at: Instant | None = None
     expires_at: Instant | None = None
-    send_at_local: str | None = None
-    time_zone: Annotated[str, AfterValidator(known_zone)] | None = None
+    send_at_local: LocalTime | None = None
+    time_zone: TimeZone | None = None
     title: str | None = None
     body: str | None = None
     data: dict[str, str] = Field(default_factory=dict)
+
+
+class BroadcastLine(BroadcastFields):
+    """A broadcast as people write it. `users`: of a short list."""
+
+    broadcast_id: BroadcastId
 
 
 def read_broadcast(

@@ -14,6 +14,7 @@ from schemas.keys import check_user_id
 from schemas.poison import PoisonError
 from streams.publish.lines import DeviceLine, read_line
 from streams.publish.messages import Message
+from streams.publish.names import DeviceId, RequestedBy, RequestId, UserId
 from streams.settings import Settings
 from streams.stages.device_change import check_device_id, check_request
 
@@ -28,9 +29,9 @@ def private_allowed(settings: Settings) -> frozenset[ProviderName]:
 class RegisterLine(DeviceLine):
     """A device of a user, and who asks."""
 
-    user_id: str
-    request_id: str = ""
-    requested_by: str = ""
+    user_id: UserId
+    request_id: RequestId = ""
+    requested_by: RequestedBy = ""
 
 
 class RemoveLine(BaseModel):
@@ -38,10 +39,10 @@ class RemoveLine(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    user_id: str
-    device_id: str
-    request_id: str = ""
-    requested_by: str = ""
+    user_id: UserId
+    device_id: DeviceId
+    request_id: RequestId = ""
+    requested_by: RequestedBy = ""
 
 
 class DeviceChangeEncoder:

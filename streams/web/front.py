@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from schemas.codec import Codec
-from streams.lane.app import LaneApp
+from streams.lane.app import LaneApp, LaneWeb
 from streams.lane.table import LaneTable
 from streams.publish.broadcasts import BroadcastCommands
 from streams.publish.dead_letters import DeadLetters
@@ -25,6 +25,7 @@ from streams.web.devices_views import install_devices_views
 from streams.web.erasure_view import install_erasure_view
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
+from streams.web.openapi_view import openapi_routes
 from streams.web.preferences_views import install_preferences_views
 from streams.web.profile_views import install_profile_views
 from streams.web.schedule_views import install_schedule_views
@@ -74,4 +75,5 @@ def install_front(parts: FrontParts) -> Front:
     install_devices_views(app, routing, intake, codec, topics, private_allowed(settings))
     install_preferences_views(app, routing, intake, codec, topics.preferences)
     install_profile_views(app, routing, intake, codec, topics.profiles)
+    cast(LaneWeb, app.web).web_app.add_routes(openapi_routes(app.conf.id))
     return Front([routing.close, commands.close, broadcasts.close, intake.close])

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ConfigDict, Field
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +17,30 @@ PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2  # partitions usually move within this time
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Fault(BaseModel):
+    """One thing that is wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    field: str = Field(
+        description="A JSON pointer into the body, or the name of a parameter or header.",
+        examples=["/data/name", "limit"],
+    )
+    message: str = Field(description="What it must be, and what it is.", examples=["must be a text, is 7"])
+
+
+class ProblemDocument(BaseModel):
+    """What is wrong (RFC 9457)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field("about:blank", description="The kind of the problem.")
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong with this request, for people.")
+    errors: list[Fault] = Field(default_factory=list, description="All that is wrong, field by field.")
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:

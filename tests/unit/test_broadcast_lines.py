@@ -50,7 +50,7 @@ def test_a_short_list_comes_with_it() -> None:
         ({"audience": "filter", "filter": "bucket"}, "filter: at character 7"),
         ({"type": "other"}, "no type 'other'"),
         ({"type": "a:b"}, "type"),
-        ({"broadcast_id": ""}, "broadcast_id has 0 bytes"),
+        ({"broadcast_id": ""}, "broadcast_id: has 0 bytes"),
         ({"broadcast_id": "\ud800"}, "broadcast_id"),
         ({"per_second": 0}, "per_second"),
         ({"per_second": 1.5}, "per_second"),

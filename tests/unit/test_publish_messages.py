@@ -49,8 +49,8 @@ def test_a_bad_line_is_refused_by_its_number_and_the_rest_goes_on() -> None:
             '{"user_id":"u","type":"t","send_at_local":"2027-02-03T18:00","send_at":1}',
             "send_at and send_at_local: give one of them",
         ),
-        ('{"user_id":"","type":"t"}', "user_id has 0 bytes"),
-        ('{"user_id":"u","type":"t","notification_id":""}', "notification_id has 0 bytes"),
+        ('{"user_id":"","type":"t"}', "user_id: has 0 bytes"),
+        ('{"user_id":"u","type":"t","notification_id":""}', "notification_id: has 0 bytes"),
         ('{"user_id":"u","type":"t","body":"' + "x" * 1_048_576 + '"}', "Kafka takes 1,048,588 at most"),
         ("[" * 100_000, ""),
     ],
@@ -120,7 +120,7 @@ def test_preferences_are_written_as_people_say_them() -> None:
     ("line", "reason"),
     [
         ('{"time_zone":"UTC"}', "user_id: must be given"),
-        ('{"user_id":"","opted_out":true}', "user_id has 0 bytes"),
+        ('{"user_id":"","opted_out":true}', "user_id: has 0 bytes"),
         ('{"user_id":"u","time_zone":"Mars"}', "time_zone: there is no time zone 'Mars'"),
         ('{"user_id":"u","quiet_hours":["22-7"]}', "quiet_hours.0: must be like 22:00-07:00"),
         ('{"user_id":"u","quiet_hours":["08:00-08:00"]}', "quiet_hours.0: quiet hours start and end at minute 480"),
@@ -170,7 +170,7 @@ def test_profiles_are_written_as_people_say_them() -> None:
     ("line", "reason"),
     [
         ('{"name":"Ada"}', "user_id: must be given"),
-        ('{"user_id":"","name":"Ada"}', "user_id has 0 bytes"),
+        ('{"user_id":"","name":"Ada"}', "user_id: has 0 bytes"),
         ('{"user_id":"u","time_zone":"Mars"}', "time_zone: there is no time zone 'Mars'"),
         ('{"user_id":"u","locale":"?"}', "locale: '?' is no language tag"),
         ('{"user_id":"u","fields":{"age":7}}', "fields.age: must be a text, is 7"),
