@@ -1,137 +1,103 @@
 """Filters that write dates, times, amounts, numbers, plurals and lists as the reader's language has them.
 
-The values of an event are texts: an instant is ISO 8601 or milliseconds since the epoch, a number is a decimal with a
-point. What is neither is said in the reason, and ends the notification as one that cannot be rendered.
+What they take is read by `reading`; what is no instant or no number ends the notification as one that cannot be
+rendered. They write what Babel would: by compiled writers where there are any (`styles`), else Babel itself does.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, time, tzinfo
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from babel import Locale
 from babel.dates import PATTERN_CHARS, format_date, format_datetime, format_time
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent, list_currencies
 from jinja2 import TemplateRuntimeError, Undefined, pass_context
 
-from streams.policies.rendering.bounded import in_text, kind_of
+from streams.policies.rendering.bounded import in_text
 from streams.policies.rendering.limits import spend, weigh
+from streams.policies.rendering.reading import decimal, instant, local, local_second, shown
+from streams.policies.rendering.styles import WRITERS_CACHED, Style, amounts, numbers, percentages
+from streams.policies.rendering.writers import Instant, InstantWriter, instant_writer
 
-STEPS: Final = 40  # about 10 microseconds in Babel
-WRITTEN_CACHED: Final = 4_096  # counts and prices are often the same for many readers
-DIGITS_MAX: Final = 40
+STEPS: Final = 40  # about 10 microseconds, what Babel takes where there is no writer
+WRITTEN_CACHED: Final = 4_096  # of one filter: counts, prices and days are often the same for many readers
+REMEMBERED_CHARACTERS_MAX: Final = 63  # what is longer is no number and no instant; it walks over one step's worth
 FRACTION_DIGITS_MAX: Final = 12
 PATTERN_CHARACTERS_MAX: Final = 100
 WIDTHS: Final = ("short", "medium", "long", "full")
 CATEGORIES: Final = ("zero", "one", "two", "few", "many", "other")
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECONDS = re.compile(r"-?\d{1,17}")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_CATEGORIES: Final = frozenset(CATEGORIES)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _QUOTED = re.compile(r"'[^']*'")
 _SEPARATOR = re.compile(r"\s*,\s*")
-
-
-class Style(NamedTuple):
-    """How the reader of a text writes: his locale, and the zone that he lives by."""
-
-    locale: Locale
-    zone: tzinfo
-
 
 Filter = Callable[..., str]
 
 
-def _localized(write: Callable[..., str]) -> Filter:
-    """Return a filter of (style, value, …) as Jinja calls it, counted."""
+def _localized(write: Callable[..., str], zoned: bool = False, remembers: bool = True) -> Filter:
+    """Return a filter of (style, value, …) as Jinja calls it, counted; `zoned`: of (style, zone, value, …).
+
+    It counts the same whether the text is remembered or made, so that a template ends the same way everywhere.
+    """
+    remembered = lru_cache(maxsize=WRITTEN_CACHED, typed=True)(write) if remembers else write
 
     @pass_context
     def call(rendering: Any, value: Any, *args: Any, **kwargs: Any) -> str:
-        if isinstance(value, Undefined):
-            in_text(value)  # raises, and names it
-        spend(rendering, STEPS + weigh(value))
-        style = Style(rendering.locale, rendering.zone)
-        if type(value) is str:
-            text = _remembered(write, style, value, args, tuple(kwargs.items()))
+        write_: Callable[..., str] = remembered
+        if type(value) is str and len(value) <= REMEMBERED_CHARACTERS_MAX:
+            spend(rendering, STEPS + 1)
         else:
-            text = write(style, value, *args, **kwargs)
+            if isinstance(value, Undefined):
+                in_text(value)  # raises, and names it
+            spend(rendering, STEPS + weigh(value))
+            if type(value) is not int:
+                write_ = write
+        if zoned:
+            text = write_(rendering.style, rendering.zone, value, *args, **kwargs)
+        else:
+            text = write_(rendering.style, value, *args, **kwargs)
         spend(rendering, weigh(text))
         return text
 
     return call
 
 
-@lru_cache(maxsize=WRITTEN_CACHED)
-def _remembered(
-    write: Callable[..., str], style: Style, value: str, args: tuple[Any, ...], named: tuple[tuple[str, Any], ...]
-) -> str:
-    return write(style, value, *args, **dict(named))
+@lru_cache(maxsize=WRITERS_CACHED)
+def _writer(style: Style, kind: Instant, width: str) -> InstantWriter | None:
+    return instant_writer(kind, _pattern(width), style.locale)
 
 
-def instant(value: object, zone: tzinfo) -> datetime | date:
-    """Read an instant, or a day. A time without an offset is one of the zone."""
-    text = in_text(value).strip() if isinstance(value, str | int | float) else ""
-    try:
-        if _DATE.fullmatch(text):
-            return date.fromisoformat(text)
-        if _MILLISECONDS.fullmatch(text):
-            return _EPOCH + timedelta(milliseconds=int(text))
-        found = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise TemplateRuntimeError(
-            f"{_shown(value)} is no instant: give ISO 8601 or milliseconds since the epoch"
-        ) from None
-    return found.replace(tzinfo=zone) if found.tzinfo is None else found
-
-
-def decimal(value: object) -> Decimal:
-    """Read a number."""
-    text = in_text(value).strip() if isinstance(value, str | int | float | Decimal) and value is not True else ""
-    try:
-        if _NUMBER.fullmatch(text):
-            found = Decimal(text)
-            if abs(found.adjusted()) <= DIGITS_MAX and len(found.as_tuple().digits) <= DIGITS_MAX:
-                return found
-    except InvalidOperation:
-        pass
-    raise TemplateRuntimeError(f"{_shown(value)} is no number: give a decimal such as 1234.5")
-
-
-def _shown(value: object) -> str:
-    return repr(value[:40]) if isinstance(value, str) else kind_of(value)
-
-
-def _date(style: Style, value: object, width: str = "medium") -> str:
-    found = instant(value, style.zone)
-    day = _at(found, style.zone).date() if isinstance(found, datetime) else found
+def _date(style: Style, zone: tzinfo, value: object, width: str = "medium") -> str:
+    found, write = local_second(value, zone), _writer(style, "date", width)
+    if write is not None:
+        return write(found)
+    day = found.date() if isinstance(found, datetime) else found
     return _written(lambda: format_date(day, _pattern(width), style.locale))
 
 
-def _time(style: Style, value: object, width: str = "short") -> str:
-    found = instant(value, style.zone)
+def _time(style: Style, zone: tzinfo, value: object, width: str = "short") -> str:
+    write = _writer(style, "time", width)
+    found = instant(value, zone) if write is None else local_second(value, zone)
     if not isinstance(found, datetime):
-        raise TemplateRuntimeError(f"{_shown(value)} is a day without a time")
-    return _written(lambda: format_time(_at(found, style.zone), _pattern(width), style.zone, style.locale))
+        raise TemplateRuntimeError(f"{shown(value)} is a day without a time")
+    if write is not None:
+        return write(found)
+    return _written(lambda: format_time(local(found, zone), _pattern(width), zone, style.locale))
 
 
-def _datetime(style: Style, value: object, width: str = "medium") -> str:
-    found = instant(value, style.zone)
+def _datetime(style: Style, zone: tzinfo, value: object, width: str = "medium") -> str:
+    write = _writer(style, "datetime", width)
+    found = instant(value, zone) if write is None else local_second(value, zone)
     if not isinstance(found, datetime):
-        found = datetime.combine(found, time(), style.zone)
-    return _written(lambda: format_datetime(_at(found, style.zone), _pattern(width), style.zone, style.locale))
-
-
-def _at(moment: datetime, zone: tzinfo) -> datetime:
-    try:
-        return moment.astimezone(zone)
-    except OverflowError:
-        raise TemplateRuntimeError(f"{moment.isoformat()} is an instant that no calendar has in this zone") from None
+        found = datetime.combine(found, time(), zone)
+    if write is not None:
+        return write(found)
+    return _written(lambda: format_datetime(local(found, zone), _pattern(width), zone, style.locale))
 
 
 def _pattern(width: str) -> Any:
@@ -154,12 +120,18 @@ def _written(write: Callable[[], str]) -> str:
 
 
 def _number(style: Style, value: object, digits: int | None = None) -> str:
-    return format_decimal(decimal(value), _with_digits(digits), style.locale)
+    pattern = _with_digits(digits)
+    write = numbers(style, pattern)
+    text = write(str(value)) if write is not None and type(value) in (str, int) else None
+    return format_decimal(decimal(value), pattern, style.locale) if text is None else text
 
 
 def _percent(style: Style, value: object, digits: int = 0) -> str:
-    pattern = _with_digits(digits) or "#,##0"
-    return format_percent(decimal(value), f"{pattern}%" if digits else None, style.locale)
+    pattern = _with_digits(digits)
+    pattern = f"{pattern}%" if digits else None
+    write = percentages(style, pattern)
+    text = write(str(value)) if write is not None and type(value) in (str, int) else None
+    return format_percent(decimal(value), pattern, style.locale) if text is None else text
 
 
 def _with_digits(digits: int | None) -> str | None:
@@ -176,20 +148,35 @@ def _currencies() -> frozenset[str]:
 
 
 def _money(style: Style, value: object, currency: str) -> str:
-    code = in_text(currency).strip().upper()
+    code = in_text(currency)
+    if len(code) <= PATTERN_CHARACTERS_MAX:  # it is remembered
+        code = code.strip().upper()
     if code not in _currencies():
         raise TemplateRuntimeError(f"there is no currency {code[:10]!r}: give ISO 4217, such as EUR")
-    return format_currency(decimal(value), code, locale=style.locale)
+    write = amounts(style, code)
+    text = write(str(value)) if write is not None and type(value) in (str, int) else None
+    return format_currency(decimal(value), code, locale=style.locale) if text is None else text
+
+
+@lru_cache(maxsize=WRITTEN_CACHED)
+def _category(style: Style, text: str) -> tuple[str, bool]:
+    """The plural category of a number, and whether it is 0."""
+    if _WHOLE.fullmatch(text):
+        return style.category(int(text)), int(text) == 0
+    count = decimal(text)
+    return style.locale.plural_form(count), count == 0
 
 
 def _plural(style: Style, value: object, **forms: str) -> str:
     """The form for a count; `zero` is also that of 0 in languages that have no form of their own for it."""
-    unknown = set(forms) - set(CATEGORIES)
-    if unknown or "other" not in forms:
+    if not forms.keys() <= _CATEGORIES or "other" not in forms:
+        unknown = forms.keys() - _CATEGORIES
         wrong = f"there is no form {min(unknown)!r}" if unknown else "the form `other` must be given"
         raise TemplateRuntimeError(f"plural: {wrong}; give some of {', '.join(CATEGORIES)}")
-    count = decimal(value)
-    category = "zero" if count == 0 and "zero" in forms else style.locale.plural_form(count)
+    text = value if type(value) is str else str(decimal(value))
+    category, is_zero = _category(style, text)
+    if is_zero and "zero" in forms:
+        category = "zero"
     return in_text(forms.get(category, forms["other"]))
 
 
@@ -197,17 +184,17 @@ def _enumerated(style: Style, value: object, style_name: str = "standard") -> st
     """`Anna, Ben and Carl`, of a list or of a text with commas."""
     items = [each for each in _SEPARATOR.split(value.strip()) if each] if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
-        raise TemplateRuntimeError(f"{_shown(value)} is no list")
+        raise TemplateRuntimeError(f"{shown(value)} is no list")
     return _written(lambda: format_list([in_text(item) for item in items], style_name, style.locale))  # type: ignore[arg-type] # Babel refuses other names
 
 
 FILTERS: Final[dict[str, Filter]] = {
-    "date": _localized(_date),
-    "time": _localized(_time),
-    "datetime": _localized(_datetime),
+    "date": _localized(_date, zoned=True),
+    "time": _localized(_time, zoned=True),
+    "datetime": _localized(_datetime, zoned=True),
     "number": _localized(_number),
     "percent": _localized(_percent),
     "money": _localized(_money),
-    "plural": _localized(_plural),
+    "plural": _localized(_plural, remembers=False),
     "enumerated": _localized(_enumerated),
 }

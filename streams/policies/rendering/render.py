@@ -7,6 +7,7 @@ from datetime import UTC, tzinfo
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from babel import Locale
 from jinja2 import TemplateError as JinjaError
 
 from streams.policies.rendering.compiling import EVAL_CONTEXT, SANDBOX
@@ -18,11 +19,13 @@ from streams.policies.rendering.limits import (
     LimitError,
 )
 from streams.policies.rendering.sandbox import Rendering
+from streams.policies.rendering.styles import style_of
 from streams.policies.rendering.urls import wrong_image, wrong_link
 from streams.policies.rendering.variants import Chosen, Field
 
 REASON_CHARACTERS_MAX: Final = 400  # of what is said about one value
 OWN_NAMES: Final = frozenset(("data", "user_id", "type", "locale"))
+ENGLISH: Final = style_of(Locale("en"))  # until the first field says its own
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -71,12 +74,12 @@ def render(chosen: Chosen, title: str | None, body: str | None, values: Values) 
         rendering = _rendering(chosen, values)
         for field in chosen.fields:
             if field.name not in found:
-                rendering.locale = field.locale
+                rendering.style = field.style
                 limit = TEXT_CHARACTERS_MAX if field.name in ("title", "body") else URL_CHARACTERS_MAX
                 found[field.name] = field.template.text(rendering, limit)
         for field in chosen.data:
             if field.name not in values.data:
-                rendering.locale = field.locale
+                rendering.style = field.style
                 data[field.name] = field.template.text(rendering)
     except Exception as error:  # whatever a template does with whatever values ends in a reason
         return RenderFailed(_reason(values.type, chosen, field, error))
@@ -103,7 +106,7 @@ def _rendering(chosen: Chosen, values: Values) -> Rendering:
             f"the event's data is too large for a template, and for a push: at most {VALUE_CHARACTERS_MAX:,} characters"
         )
     own = {"data": data, "user_id": values.user_id, "type": values.type, "locale": values.locale or chosen.locale}
-    return Rendering(SANDBOX, EVAL_CONTEXT, data, values.profile, own, values.zone)
+    return Rendering(SANDBOX, EVAL_CONTEXT, data, values.profile, own, values.zone, ENGLISH)
 
 
 def _reason(kind: str, chosen: Chosen, field: Field | None, error: Exception) -> str:

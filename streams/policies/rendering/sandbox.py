@@ -13,7 +13,6 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any, Final
 
-from babel import Locale
 from jinja2 import StrictUndefined, TemplateRuntimeError, Undefined, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.nodes import EvalContext
@@ -23,10 +22,10 @@ from jinja2.utils import Cycler, Joiner, Namespace, missing
 
 from streams.policies.rendering.bounded import METHODS, check_operands, in_text, kind_of, plain, printf, short_range
 from streams.policies.rendering.limits import WORK_MAX, spend, weigh
+from streams.policies.rendering.styles import Style
 
 INTERNAL: Final = " "  # what begins with it is a name that no template can write
 CALL_STEPS: Final = 2
-ENGLISH: Final = Locale("en")
 
 # What a template may call on a text; none of them makes more of it than there was.
 _TEXT_METHODS: Final = frozenset(
@@ -185,6 +184,7 @@ class Rendering(Context):
         profile: Mapping[str, object],
         own: Mapping[str, object],
         zone: tzinfo,
+        style: Style,
     ) -> None:
         # What Context would set, without making anew what is the same each time.
         self.environment = sandbox
@@ -195,7 +195,7 @@ class Rendering(Context):
         self.blocks: dict[str, Any] = {}
         self.name = None
         self.left = WORK_MAX
-        self.locale = ENGLISH  # of the text that is being rendered
+        self.style = style  # of the text that is being rendered
         self.zone = zone
         self._data = data
         self._profile = profile

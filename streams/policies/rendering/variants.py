@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from babel import Locale
-
 from streams.policies.rendering.compiling import Compiled
 from streams.policies.rendering.locales import TAG_CHARACTERS_MAX, locale_chain, writing
+from streams.policies.rendering.styles import Style, style_of
 
 CHOICES_CACHED: Final = 1_000  # of one type; who has more locales and providers than these chooses anew
 FIELDS: Final = ("title", "body", "image", "link")
@@ -50,12 +49,12 @@ NO_VARIANT: Final = Variant()
 
 
 class Field(NamedTuple):
-    """One field that was chosen: where it stands, and the locale that it writes dates and numbers by."""
+    """One field that was chosen: where it stands, and the style that it writes dates and numbers by."""
 
     name: str
     place: str
     template: Compiled
-    locale: Locale
+    style: Style
 
 
 class Chosen(NamedTuple):
@@ -124,7 +123,7 @@ class TypeTemplate:
         data: dict[str, Field] = {}
         for key, variant in self._asked(locale, provider):
             place = TYPES_FILE if key is None else str(key)
-            written = writing(locale, None if key is None else key.locale, self.locale)
+            written = style_of(writing(locale, None if key is None else key.locale, self.locale))
             for name in FIELDS:
                 template: Compiled | None = getattr(variant, name)
                 if template is not None and name not in found and not (self.background and name in ("title", "body")):
