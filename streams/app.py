@@ -18,13 +18,14 @@ from streams.lane.lane import LaneContext, StepLane, WallClock, wall_ms
 from streams.lane.lanes import Stage
 from streams.lane.letters import LetterRule
 from streams.lane.table import LaneTable
+from streams.metrics import Buckets
 from streams.policies.breaking import BreakerRule
 from streams.policies.capping import Cap, CapRules
 from streams.policies.preferences import TypeHours
 from streams.policies.profiles import ProfilePolicy
 from streams.policies.quiet_hours import read_quiet_hours
 from streams.policies.retrying import RetryPolicy
-from streams.policies.suppression import SlotPolicy
+from streams.policies.suppression import OTHER_TYPES, SlotPolicy
 from streams.profiles.source import ProfileSource
 from streams.settings import Settings, kafka_client_options
 from streams.stages.broadcast import BroadcastDecider, BroadcastLane
@@ -32,15 +33,17 @@ from streams.stages.broadcast_metrics import BroadcastCollector
 from streams.stages.broadcast_tell import BroadcastOptions
 from streams.stages.broadcast_users import DirectoryUsers
 from streams.stages.deliver import DeliverLane
+from streams.stages.deliver_counts import DeliverCollector, DeliverCounts
 from streams.stages.deliver_metrics import ServicesCollector
 from streams.stages.deliver_services import ServiceRule, Services
 from streams.stages.deliver_types import DeliverPolicy, DeliverSettings, DeliverTables, Priority
 from streams.stages.device_metrics import DeviceChangesCollector
 from streams.stages.schedule import ScheduleDecider, ScheduleOptions
-from streams.stages.schedule_metrics import Lateness, ScheduleCollector
+from streams.stages.schedule_metrics import LATENESS_BOUNDS_MS, ScheduleCollector
 from streams.stages.schedule_table import ScheduleTable
 from streams.stages.slots_table import SlotsTable
 from streams.stages.suppress import SuppressDecider
+from streams.stages.suppress_metrics import SlotCounter, SuppressCollector, SuppressCounts
 from streams.templates.library import TemplateLibrary
 from streams.time_zones import zone_named
 from streams.topics import TopicNames
@@ -130,9 +133,13 @@ def _suppress(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     table = app.lane_table(SlotsTable, "slots")
     assert isinstance(table, SlotsTable)
     policy_of = slot_policies(parts.types, parts.settings)
+    counts = SuppressCounts(parts.types.policies)
+    app.metrics.add(SuppressCollector(counts, SlotCounter(table, lambda: app.lanes.lanes("suppress"))))
 
     def new_lane(context: LaneContext) -> StepLane:
-        decider = SuppressDecider(context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec)
+        decider = SuppressDecider(
+            context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec, counts
+        )
         return StepLane(context, decider)
 
     sources = (topics.notifications, topics.due, topics.verdicts)
@@ -144,14 +151,14 @@ def _schedule(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     table = app.lane_table(ScheduleTable, "schedule")
     assert isinstance(table, ScheduleTable)
     settings = parts.settings
-    lateness = Lateness()
+    lateness = Buckets(LATENESS_BOUNDS_MS)
     options = ScheduleOptions(settings.release_per_second_max / settings.partitions, lateness)
 
     def deciders() -> dict[int, ScheduleDecider]:
         lanes = cast("dict[int, StepLane]", app.lanes.lanes("schedule"))
         return {partition: cast(ScheduleDecider, lane.decider) for partition, lane in lanes.items()}
 
-    app.metrics.add(ScheduleCollector(deciders, lateness))
+    app.metrics.add(ScheduleCollector(deciders, lateness, parts.wall_ms))
 
     def new_lane(context: LaneContext) -> StepLane:
         decider = ScheduleDecider(context.partition, settings.partitions, table, topics, parts.codec, options)
@@ -179,7 +186,9 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         choose=(parts.templates or TemplateLibrary(parts.types, parts.settings.locale)).choose,
         profiles=parts.profiles,
         devices_max=parts.settings.devices_per_user_max,
+        counts=DeliverCounts(parts.types.policies),
     )
+    app.metrics.add(DeliverCollector(settings.counts))
     app.metrics.add(DeviceChangesCollector(settings.device_changes))
     app.metrics.add(ServicesCollector(settings.services, parts.wall_ms))
 
@@ -258,6 +267,7 @@ def slot_policies(types: NotificationTypes, settings: Settings) -> Callable[[byt
             grace_ms=grace_ms,
             skew_ms=skew_ms,
             bulk=policy.priority == "bulk",
+            label=name.decode() if name.decode() in types.policies else OTHER_TYPES,
         )
 
     return lambda slot: of_type(slot.rpartition(b":")[2])

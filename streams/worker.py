@@ -38,6 +38,7 @@ from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
 from streams.web.front import FrontParts, install_front
+from streams.worker_metrics import WorkerCollector
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +115,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     audit = ContinuousAudit(app, settings, types, codec)
     app.metrics.add(AuditCollector(audit))
     app.metrics.add(TemplatesCollector(library))
-    if user_service is not None:
-        app.metrics.add(UserServiceCollector(user_service))
+    app.metrics.add(UserServiceCollector(user_service))
+    app.metrics.add(WorkerCollector(int(os.environ.get(RESTARTS_VARIABLE, "0"))))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,11 +16,10 @@ from typing import Any
 
 import aiokafka
 from aiokafka.structs import TopicPartition
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
 from schemas.codec import Codec
-from streams import metrics
 from streams.audit.auditor import rules_of_slots, status_row
 from streams.audit.reading import decoder
 from streams.audit.rows import Violation
@@ -28,6 +27,7 @@ from streams.audit.sample import SlotSample
 from streams.kafka_consumer import stop_consumer
 from streams.lane.app import LaneApp
 from streams.lane.lane import StepLane
+from streams.metrics import Metric, counter, gauge
 from streams.settings import Settings, kafka_client_options
 from streams.topics import TopicNames
 from streams.types_file import NotificationTypes
@@ -148,28 +148,16 @@ class AuditCollector(Collector):
     def __init__(self, audit: ContinuousAudit) -> None:
         self._audit = audit
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Family]:
         """Return the families with their values."""
-        names, audit = metrics.Metric, self._audit
-        violations = CounterMetricFamily(
-            names.AUDIT_VIOLATIONS_TOTAL.removesuffix("_total"),
-            "Broken promises that the audit of this worker has found. Anything but 0 is a mistake.",
-            labels=["promise"],
-        )
+        audit = self._audit
+        violations = counter(Metric.AUDIT_VIOLATIONS_TOTAL)
         for promise in PROMISES:
             violations.add_metric([promise], audit.violations[promise])
-        checked = CounterMetricFamily(
-            names.AUDIT_STATUSES_TOTAL.removesuffix("_total"), "Statuses that the audit has looked at."
-        )
+        checked, passed_over = counter(Metric.AUDIT_STATUSES_TOTAL), counter(Metric.AUDIT_PASSED_OVER_TOTAL)
         checked.add_metric([], audit.sample.checked)
-        passed_over = CounterMetricFamily(
-            names.AUDIT_PASSED_OVER_TOTAL.removesuffix("_total"), "Statuses that came too fast to be looked at."
-        )
         passed_over.add_metric([], audit.passed_over)
-        share = GaugeMetricFamily(names.AUDIT_SAMPLE_RATIO, "The part of all slots that the audit looks at.")
+        share, overdue = gauge(Metric.AUDIT_SAMPLE_RATIO), gauge(Metric.AUDIT_OVERDUE)
         share.add_metric([], audit.sample.share)
-        overdue = GaugeMetricFamily(
-            names.AUDIT_OVERDUE, "Notifications in the sample that were admitted, and whose end is overdue."
-        )
         overdue.add_metric([], audit.sample.overdue)
         return violations, checked, passed_over, share, overdue

@@ -17,6 +17,7 @@ from .consumer import LaneConsumer, LaneTransport
 from .lane import wall_ms
 from .lanes import LaneOptions, Lanes, Stage
 from .letters import NO_LETTER_RULE, LetterRule, LettersCollector
+from .metrics import LanesCollector
 from .recovery import ChangelogReplay, LaneTableManager
 from .table import LaneTable, StoreBudget
 
@@ -93,6 +94,7 @@ class LaneApp(faust.App):
             on_failure=self.fail,
         )
         self.metrics.add(LettersCollector(self.lanes.letters))
+        self.metrics.add(LanesCollector(self))
 
     def _lane_consumer(self) -> LaneConsumer:
         return cast(LaneConsumer, self.consumer)

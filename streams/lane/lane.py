@@ -14,8 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from streams.metrics import Buckets
+
 from .chunk import Chunk
 from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
+from .progress import LaneProgress
 from .transaction import PartitionTransaction, Step, StepFailedError
 
 QUEUED_RECORDS_MAX = 8_000  # a lane that has this many waiting takes no more; two full fetches
@@ -62,7 +65,8 @@ class LaneContext:
 
     `gate` lets so many lanes of a worker be in a step at once: those that wait collect more for theirs. `patient` are
     the topics whose records may wait for company, `last` those that are taken only when nothing else is there.
-    `positions` and `ends` are where each topic is read from, and how far it went by then.
+    `positions` and `ends` are where each topic is read from, and how far it went by then. `commit_ms`: how long commits
+    take, of all lanes of the stage.
     """
 
     stage: str
@@ -78,6 +82,7 @@ class LaneContext:
     last: frozenset[str] = frozenset()
     letters: LetterRule = NO_LETTER_RULE
     ends: Mapping[str, int] = field(default_factory=dict)
+    commit_ms: Buckets = field(default_factory=Buckets)
 
 
 class ChunkQueue:
@@ -119,6 +124,7 @@ class Lane(ABC):
         self.context = context
         self.partition = context.partition
         self._received = dict(context.positions)
+        self.progress = LaneProgress(context.positions)
         self._inbox = ChunkQueue()
         self._inbox_last = ChunkQueue()
         self._held: set[str] = set()
@@ -145,6 +151,7 @@ class Lane(ABC):
         if chunk.start != received:
             raise RecordsLostError(f"{chunk.topic}-{chunk.partition}: expected offset {received}, got {chunk.start}")
         self._received[chunk.topic] = chunk.end
+        self.progress.arrived(chunk)
         queue = self._inbox_last if chunk.topic in self.context.last else self._inbox
         take_at = time.monotonic()
         if not chunk.records:
@@ -209,6 +216,7 @@ class Lane(ABC):
 
     async def commit(self, step: Step) -> None:
         """Commit a step within the time that a transaction may take."""
+        started_at = time.monotonic()
         try:
             async with asyncio.timeout(self.context.commit_seconds_max):
                 await self.context.transaction.commit(step)
@@ -217,7 +225,11 @@ class Lane(ABC):
                 f"{self.context.stage}-{self.partition}: no commit in {self.context.commit_seconds_max} s"
             ) from error
         self.commits += 1
+        self.context.commit_ms.note([(time.monotonic() - started_at) * 1000])
+        self.progress.committed(step.offsets)
         self.letters.note(step, self.partition)
+        for count in step.committed:
+            count()
 
     @abstractmethod
     async def run(self) -> None:

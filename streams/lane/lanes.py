@@ -10,6 +10,8 @@ from typing import Any
 
 from faust.types import TP
 
+from streams.metrics import Buckets
+
 from .chunk import Chunk
 from .lane import Lane, LaneContext
 from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
@@ -73,12 +75,17 @@ class Lanes:
         self._ends: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._gate = asyncio.Semaphore(STEPS_AT_ONCE)
+        self.clock = ClockRule(options.wall_ms, options.clock_off_ms_max)
+        self.commit_ms: dict[str, Buckets] = {}
+        # The ends of their topics, as the watchdog saw them last.
+        self.ends: Mapping[TP, int] = {}
         # Set while the assigned partitions are fenced, recovered and worked on.
         self.opened = asyncio.Event()
 
     def add(self, stage: Stage) -> None:
         """Make a stage known, before the worker starts."""
         self.stages[stage.name] = stage
+        self.commit_ms[stage.name] = Buckets()
 
     def describe(self) -> str:
         """Return which partitions are worked on, for people."""
@@ -124,12 +131,13 @@ class Lanes:
             [(table.name, table) for table in stage.tables],
             options.producer_options,
             options.transaction_timeout_ms,
-            ClockRule(options.wall_ms, options.clock_off_ms_max),
+            self.clock,
         )
 
     async def open(self, offsets: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         """Start the lanes of the fenced and recovered partitions at these positions; their topics end there now."""
         async with self._changing:
+            self.ends = dict(ends)
             for (name, partition), transaction in self._transactions.items():
                 stage = self.stages[name]
                 context = LaneContext(
@@ -146,6 +154,7 @@ class Lanes:
                     last=stage.last,
                     letters=self._options.letters,
                     ends={topic: ends.get(TP(topic, partition), 0) for topic in stage.topics},
+                    commit_ms=self.commit_ms[name],
                 )
                 lane = stage.new_lane(context)
                 self._lanes[name, partition] = lane

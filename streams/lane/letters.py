@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from streams import metrics
+from streams.metrics import Metric, counter, gauge
 from streams.policies.pacing import Bucket, next_token_at, refill, spend
 
 from .transaction import Step
@@ -42,31 +42,13 @@ class LettersCollector(Collector):
     def __init__(self, budgets: Callable[[], Mapping[tuple[str, int], LetterBudget]]) -> None:
         self._budgets = budgets
 
-    def describe(self) -> Iterable[Metric]:
-        """Return the families without their values."""
-        return self._families()
-
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Family]:
         """Return the families with their values."""
-        total, paused = self._families()
+        total, paused = counter(Metric.DEAD_LETTERS_TOTAL), gauge(Metric.DEAD_LETTERS_PAUSED)
         for (stage, partition), budget in sorted(self._budgets().items()):
             total.add_metric([stage, str(partition)], budget.total)
             paused.add_metric([stage, str(partition)], float(budget.is_paused))
         return total, paused
-
-    @staticmethod
-    def _families() -> tuple[CounterMetricFamily, GaugeMetricFamily]:
-        names, labels = metrics.Metric, ["stage", "partition"]
-        return (
-            CounterMetricFamily(
-                names.DEAD_LETTERS_TOTAL.removesuffix("_total"),
-                "Dead letters since the lane was opened.",
-                labels=labels,
-            ),
-            GaugeMetricFamily(
-                names.DEAD_LETTERS_PAUSED, "1: it takes nothing more, because too much died.", labels=labels
-            ),
-        )
 
 
 class LetterBudget:

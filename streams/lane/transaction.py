@@ -35,16 +35,19 @@ class ClockOffError(Exception):
     """The clock of this worker and that of the broker differ by more than is allowed: nothing may be decided here."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClockRule:
-    """`wall_ms`: the clock that this worker decides by. `off_ms_max`: by how much it may differ from the broker's."""
+    """`wall_ms`: the clock that this worker decides by. `off_ms_max`: by how much it may differ from the broker's.
+    `off_ms`: by how much it was at least ahead when it was compared last."""
 
     wall_ms: Callable[[], int]
     off_ms_max: int
+    off_ms: int = 0
 
     def check(self, appended_at: int, before: int, after: int) -> None:
         """Compare an instant of the broker with those between which it must lie. Raises ClockOffError."""
         off = before - appended_at if before > appended_at else min(0, after - appended_at)
+        self.off_ms = off
         if abs(off) > self.off_ms_max:
             raise ClockOffError(
                 f"the clock of this worker is at least {abs(off) / 1000:.3f} s {'ahead of' if off > 0 else 'behind'} "
@@ -66,12 +69,14 @@ class Step:
     """Everything that one step of a stage does to the world outside; all of it happens or none.
 
     `decided_at`: the time that it was decided by, milliseconds since the epoch; 0: it does not depend on time.
+    `committed`: what is called once all of it has happened, to count it; a step that is not committed is not counted.
     """
 
     outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
     changes: dict[str, Changes] = field(default_factory=dict)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     decided_at: int = 0
+    committed: list[Callable[[], None]] = field(default_factory=list)
 
     def emit(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = NO_HEADERS

@@ -74,7 +74,9 @@ class LaneWatch:
                 self._progress.forget(self._progress.watched)
             last_look = now
             try:
-                self._look(await self._ends(), now)
+                ends = await self._ends()
+                self._app.lanes.ends = ends or self._app.lanes.ends
+                self._look(ends, now)
             except NoProgressError as error:
                 await self._app.fail(error)
                 return

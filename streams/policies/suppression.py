@@ -13,8 +13,9 @@ that was paused, and then the window. A verdict makes that exact, or frees the p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+OTHER_TYPES: Final = "other"
 SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]
 Seen = Literal["FINAL", "DEFERRED"]
@@ -24,7 +25,8 @@ class SlotPolicy(NamedTuple):
     """The rules of one notification type. All durations in milliseconds.
 
     `limit` places: so many sends within any window. `skew_ms` is the most by which two workers' clocks may differ.
-    `bulk`: what is admitted goes the way of what is sent when nothing else is to be.
+    `bulk`: what is admitted goes the way of what is sent when nothing else is to be. `label`: what it is counted as;
+    all types that the types file does not name are one.
     """
 
     window_ms: int
@@ -33,6 +35,7 @@ class SlotPolicy(NamedTuple):
     grace_ms: int
     skew_ms: int
     bulk: bool = False
+    label: str = OTHER_TYPES
 
 
 class Place(NamedTuple):

@@ -4,38 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import Metric
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from streams import metrics
+from streams.metrics import Metric, counter, gauge
 from streams.profiles.user_service import OUTCOMES, UserService
 
 
 class UserServiceCollector(Collector):
-    """Shows the lookups of one worker."""
+    """Shows the lookups of one worker; None: it has no user service, and the families are empty."""
 
-    def __init__(self, service: UserService) -> None:
+    def __init__(self, service: UserService | None) -> None:
         self._service = service
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Family]:
         """Return the families with their values."""
-        names, service = metrics.Metric, self._service
-        lookups = CounterMetricFamily(
-            names.PROFILE_LOOKUPS_TOTAL.removesuffix("_total"),
-            "Profiles that were asked for at the user service, or remembered.",
-            labels=["outcome"],
-        )
-        for outcome in OUTCOMES:
-            lookups.add_metric([outcome], service.counts[outcome])
-        requests = CounterMetricFamily(
-            names.PROFILE_REQUESTS_TOTAL.removesuffix("_total"), "Requests to the user service, repeated ones included."
-        )
-        requests.add_metric([], service.requests)
-        breaker = GaugeMetricFamily(
-            names.PROFILE_BREAKER_OPEN, "1 while the user service does not answer and is left alone."
-        )
-        breaker.add_metric([], float(service.is_open))
-        cached = GaugeMetricFamily(names.PROFILES_CACHED, "Users of whom something is remembered.")
-        cached.add_metric([], service.users_cached)
+        lookups, requests = counter(Metric.PROFILE_LOOKUPS_TOTAL), counter(Metric.PROFILE_REQUESTS_TOTAL)
+        breaker, cached = gauge(Metric.PROFILE_BREAKER_OPEN), gauge(Metric.PROFILES_CACHED)
+        service = self._service
+        if service is not None:
+            for outcome in OUTCOMES:
+                lookups.add_metric([outcome], service.counts[outcome])
+            requests.add_metric([], service.requests)
+            breaker.add_metric([], float(service.is_open))
+            cached.add_metric([], service.users_cached)
         return lookups, requests, breaker, cached

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from connectors.outcome import Device
 from schemas.notification import StatusWriters, write_verdict
 from schemas.poison import PoisonError
-from schemas.records import State
+from schemas.records import FINAL_STATES, State
 from schemas.verdicts import VerdictOutcome
 from streams.lane.chunk import Record
 from streams.lane.transaction import Step
@@ -17,6 +18,7 @@ from streams.policies.delivering import Claim
 from streams.stages.blocks import Block
 from streams.stages.cap_rows import CAP_PREFIX, CapRows
 from streams.stages.dead_letters import dead_letter, letter_key
+from streams.stages.deliver_counts import DeliverNoted
 from streams.stages.deliver_entry import Entry
 from streams.stages.delivery_rows import (
     EARLIER_MS,
@@ -64,6 +66,8 @@ class DeliverStep:
         self.caps = CapRows(lane.tables.deliveries, lane.partition, now, lane.settings.caps, lane.settings.skew_ms)
         self._writers = StatusWriters("deliver", now, lane.headers["Status"])
         self.devices = UserDevices(self, lane)
+        self.noted = DeliverNoted()
+        self.step.committed.append(partial(lane.settings.counts.note, self.noted))
 
     def directory_rows(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return rows of the directory, changes of this step included."""
@@ -84,6 +88,9 @@ class DeliverStep:
     def claim(self, entry: Entry, devices: Sequence[Device], reason: str) -> None:
         """Claim the attempt for these devices: only when this is durable may a request leave."""
         claims = entry.state.claims
+        if entry.attempt == 1:
+            waited_ms = max(0, self.now - entry.delivery["admitted_at"])
+            self.noted.claimed_ms.setdefault(entry.policy.priority, []).append(waited_ms)
         for device in devices:
             claim = _new(Claim, (device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, ""))
             claims = _with_claim(claims, claim)
@@ -92,9 +99,16 @@ class DeliverStep:
 
     def note(self, entry: Entry, claim: Claim, remark: str = "") -> None:
         """Note the outcome for one device; the remark is for whoever reads the status."""
+        self._count(entry.state.claims.get(claim.device_id), claim)
         claims = _with_claim(entry.state.claims, claim)
         self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
         self.status(entry, "ATTEMPTED", f"{claim.phase}: {claim.reason}{remark}", claim.provider, claim.device_id)
+
+    def _count(self, before: Claim | None, claim: Claim) -> None:
+        accepted = claim.phase == "ACCEPTED"
+        self.noted.sends[claim.provider, claim.phase, "" if accepted else claim.reason] += 1
+        if accepted and before is not None:
+            self.noted.accepted_ms.setdefault(claim.provider, []).append(max(0, claim.at - before.at))
 
     def retry(self, entry: Entry, due_at: int, reason: str | None = None) -> None:
         """Put the next attempt on `scheduled`, for the devices that it is for; for none: as its type says.
@@ -107,6 +121,7 @@ class DeliverStep:
         self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value)
         # This one is concluded and the next one is not: so a row tells whether its notification has ended.
         self._put(entry, entry.state._replace(attempt=entry.attempt + 1, concluded=False, at=self.now))
+        self.noted.retries[entry.delivery["notification"]["type"]] += 1
         told = (entry.state.claims[device_id].reason for device_id in entry.retry if device_id in entry.state.claims)
         self.status(entry, "RETRYING", reason or next(told, LEFT_ALONE), until=due_at)
 
@@ -141,6 +156,7 @@ class DeliverStep:
         lane, delivery = self._lane, entry.delivery
         writer = self._writers[delivery["origin_partition"]]
         origin_offset, notification_id = delivery["origin_offset"], entry.notification_id.encode()
+        self.noted.ended[delivery["notification"]["type"], "SUPPRESSED"] += 1
         value = writer.write(
             notification_id, entry.slot, "SUPPRESSED", reason.encode(), origin_offset, entry.attempt, by.encode(), until
         )
@@ -193,6 +209,8 @@ class DeliverStep:
     ) -> None:
         """Add one status, where suppress put those before it: in the partition of the slot."""
         lane = self._lane
+        if state in FINAL_STATES:
+            self.noted.ended[entry.delivery["notification"]["type"], state] += 1
         value = self._writers[entry.delivery["origin_partition"]].write_of(
             entry.subject,
             state,

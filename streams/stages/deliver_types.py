@@ -16,6 +16,7 @@ from streams.policies.profiles import NEEDS_NONE, ProfilePolicy
 from streams.policies.rendering import Chosen, RenderFailed
 from streams.policies.retrying import RetryPolicy
 from streams.profiles.source import ProfileSource
+from streams.stages.deliver_counts import DeliverCounts
 from streams.stages.deliver_services import Services
 
 
@@ -63,7 +64,8 @@ class DeliverSettings:
     `chance` draws from [0, 1). `services`: of the whole worker. `caps` hold for each user over all types. `skew_ms` is
     the most by which two workers' clocks differ. `profiles`: who is asked about users without a record on the topic of
     profiles. `choose` gives what a type says to a reader of a locale, where it is known, on a provider.
-    `devices_max`: of one user. `device_changes` counts what became of devices, over all lanes of a worker."""
+    `devices_max`: of one user. `device_changes` counts what became of devices, `counts` all else, over all lanes of a
+    worker."""
 
     partitions: int
     in_flight_max: int
@@ -79,6 +81,7 @@ class DeliverSettings:
     profiles: ProfileSource | None = None
     devices_max: int = DEVICES_MAX
     device_changes: Counter[str] = field(default_factory=Counter)
+    counts: DeliverCounts = field(default_factory=DeliverCounts)
 
 
 @dataclass(frozen=True, slots=True)

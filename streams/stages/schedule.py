@@ -19,6 +19,7 @@ from schemas.keys import partition_of, split_slot_key
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
 from streams.lane.transaction import Step
+from streams.metrics import Buckets
 from streams.policies.pacing import Bucket, next_token_at, refill, spend
 from streams.policies.scheduling import Counts
 from streams.stages.blocks import Sweeper
@@ -26,7 +27,7 @@ from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
 from streams.stages.forgetting import ROWS_MAX, Forget, rows_of_user, write_answer, write_forget
 from streams.stages.origin import origin_of, with_origin
 from streams.stages.schedule_ledger import Ledger, RowCount, RowCounter, read_ledger, write_ledger
-from streams.stages.schedule_metrics import Lateness
+from streams.stages.schedule_metrics import LATENESS_BOUNDS_MS
 from streams.stages.schedule_queue import DueQueue
 from streams.stages.schedule_step import ScheduleStep
 from streams.stages.schedule_table import DEFERRALS, INDEX, LEDGER_KEY, RETRIES, ScheduleTable
@@ -45,7 +46,7 @@ class ScheduleOptions:
     """`release_per_second_max`: of one partition; 0: no limit. `lateness` is noted for all partitions of a worker."""
 
     release_per_second_max: float = 0.0
-    lateness: Lateness = field(default_factory=Lateness)
+    lateness: Buckets = field(default_factory=lambda: Buckets(LATENESS_BOUNDS_MS))
 
 
 class ScheduleDecider:
@@ -87,6 +88,11 @@ class ScheduleDecider:
     def latest_ms(self) -> int:
         """The table holds what is to come, and knows no time of its own."""
         return 0
+
+    @property
+    def next_due_at(self) -> int | None:
+        """When the next notification is due."""
+        return self.deferrals.next_at
 
     def next_at_ms(self) -> int | None:
         """When the next one may be released, a block swept or rows counted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from schemas.keys import partition_of
@@ -72,6 +73,7 @@ class ScheduleStep:
         """Put notifications on `due`, or end those that are of no use any more. Returns how many were released."""
         stage, header, now = self._stage, self._stage.headers["Due"], self.now
         emitted: list[Output] = []
+        late_ms: list[int] = []
         for key, row in rows:
             pending = read_pending(key)
             due_at, _, slot, notification_id = pending
@@ -85,9 +87,10 @@ class ScheduleStep:
             emitted.append((slot, value, NO_HEADERS))
             self._status(held.origin, slot, notification_id, "RELEASED", b"due")
             self._end(digest, "RELEASED")
-            stage.lateness.note(now - due_at)
+            late_ms.append(now - due_at)
         if emitted:
             self.step.outputs[stage.topics.due, self._partition] = emitted
+            self.step.committed.append(partial(stage.lateness.note, late_ms))
         self._counted["released"] += len(emitted)
         return len(emitted)
 

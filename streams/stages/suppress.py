@@ -22,6 +22,7 @@ from streams.stages.blocks import Sweeper
 from streams.stages.forgetting import ROWS_MAX, Forget, read_forget, slots_of_user, write_answer, write_forget
 from streams.stages.origin import origin_of
 from streams.stages.slots_table import PLACE_PREFIX, SlotsTable
+from streams.stages.suppress_metrics import SuppressCounts
 from streams.stages.suppress_step import Event, SuppressStep
 from streams.topics import TopicNames
 
@@ -39,6 +40,7 @@ class SuppressDecider:
         topics: TopicNames,
         policy_of: Callable[[bytes], SlotPolicy | None],
         codec: Codec,
+        counts: SuppressCounts | None = None,
     ) -> None:
         self.partition = partition
         self.partitions = partitions
@@ -46,6 +48,7 @@ class SuppressDecider:
         self.topics = topics
         self.policy_of = policy_of
         self.codec = codec
+        self.counts = counts or SuppressCounts()  # of all partitions of the worker
         self.headers = {
             "Deferral": codec.header("Deferral", topics.scheduled),
             "LocalDeferral": codec.header("LocalDeferral", topics.outbox),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from schemas.heads import LocalTime
@@ -22,11 +23,23 @@ from streams.lane.chunk import Record
 from streams.lane.transaction import NO_HEADERS, Step
 from streams.policies.identity import seen_digest
 from streams.policies.local_time import instant_of
-from streams.policies.suppression import Admit, Ask, Defer, Duplicate, Place, SlotPolicy, Suppress, decide, settle
+from streams.policies.suppression import (
+    OTHER_TYPES,
+    Admit,
+    Ask,
+    Defer,
+    Duplicate,
+    Place,
+    SlotPolicy,
+    Suppress,
+    decide,
+    settle,
+)
 from streams.stages.blocks import Block
 from streams.stages.dead_letters import VALUE_BYTES_MAX, dead_letter, letter_key
 from streams.stages.origin import Origin, with_origin
 from streams.stages.slots_table import ID_MARKS, ID_PREFIX, PLACE_PREFIX, place_key, read_mark
+from streams.stages.suppress_metrics import DECISIONS
 from streams.time_zones import zone_named
 
 if TYPE_CHECKING:
@@ -84,6 +97,8 @@ class SuppressStep:
         self._places: dict[bytes, Place | None] = {}
         self._seen: dict[bytes, bytes] = {}
         self._ids: list[bytes] = []
+        self._decided: dict[State, list[str]] = {decision: [] for decision in DECISIONS}
+        self._admitted_of: list[int] = []
         self._changed: dict[bytes, Place | None] = {}
         self._swept: dict[bytes, bytes | None] = {}
         self._writers = StatusWriters("suppress", now, stage.headers["Status"])
@@ -91,7 +106,7 @@ class SuppressStep:
 
     def decide_all(self, events: Sequence[Event], released: bool) -> None:
         """Decide on notifications in their order, with one read of the table for all of them."""
-        now, stage, places, seen = self.now, self._stage, self._places, self._seen
+        now, stage, places, seen, decided = self.now, self._stage, self._places, self._seen, self._decided
         digests = [seen_digest(slot, head.notification_id) for head, slot, _, _, _ in events]  # `*_` makes a list each
         wanted = [ID_PREFIX + digest for digest in digests]  # a call of id_key for each costs as much as the rest
         wanted += [PLACE_PREFIX + slot for _, slot, _, _, _ in events]
@@ -132,6 +147,7 @@ class SuppressStep:
                 self._status(
                     origin, slot, head, "SUPPRESSED", SUPPRESSED_REASONS[decision.phase], decision.by, decision.until
                 )
+                decided["SUPPRESSED"].append(policy.label)
                 mark_byte = FINAL
             elif isinstance(decision, PASSED_ON) and len(record.value or b"") > VALUE_BYTES_MAX:
                 # With what is put around it, no broker with the usual limits would take it on the next topic.
@@ -141,21 +157,27 @@ class SuppressStep:
                 # Held back and released, it is told from its earlier admission by when it was admitted.
                 earlier = 0 if mark_row is None else read_mark(mark_row).at
                 self._admit(decision, head, slot, record, origin, body_of, earlier, policy.bulk)
+                decided["ADMITTED"].append(policy.label)
+                self._admitted_of.append(record.timestamp)
                 mark_byte = FINAL
             elif isinstance(decision, Duplicate):
                 self._status(origin, slot, head, "DUPLICATE", DUPLICATE_REASONS[decision.seen], head.notification_id)
+                decided["DUPLICATE"].append(policy.label)
                 continue
             elif isinstance(decision, Defer):
                 body = body_of(record, head)
                 value = write_deferral(decision.due_at, *origin, body, stage.headers["Deferral"])
                 self.step.emit(stage.topics.scheduled, self._partition, slot, value)
                 self._status(origin, slot, head, "DEFERRED", b"not due yet", None, decision.due_at)
+                decided["DEFERRED"].append(policy.label)
                 mark_byte = DEFERRED
             elif isinstance(decision, Ask):
                 self._ask(head, slot, record, origin, body_of)
+                decided["DEFERRED"].append(policy.label)
                 mark_byte = DEFERRED
             else:
                 self._status(origin, slot, head, "EXPIRED", b"of no use any more when it was its turn")
+                decided["EXPIRED"].append(policy.label)
                 mark_byte = FINAL
             seen[digest] = mark_byte
             self._ids.append(digest + mark_byte)
@@ -250,6 +272,9 @@ class SuppressStep:
         stage = self._stage
         notification_id = None if head is None else head.notification_id.decode()
         place = (topic or stage.topics.notifications, self._partition)
+        if topic != stage.topics.verdicts:  # else it is no event
+            policy = stage.policy_of(slot) if head is not None else None
+            self._decided["DEAD"].append(OTHER_TYPES if policy is None else policy.label)
         letter = dead_letter(
             stage.codec, error, "suppress", place, record, self.now, stage.topics.dead_letters, notification_id
         )
@@ -312,4 +337,6 @@ class SuppressStep:
             self._stage.sweeper.put(changes, Block(self.now, sweep_at, b"", [key for key, _ in taken]))
         if changes:
             self.step.changes[self._stage.table.name] = changes
+        waited_ms = [max(0, self.now - written_at) for written_at in self._admitted_of]
+        self.step.committed.append(partial(self._stage.counts.note, self._decided, waited_ms))
         return self.step

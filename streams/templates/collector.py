@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from streams import metrics
+from streams.metrics import Metric, counter, gauge
 from streams.templates.library import SOURCES, TemplateLibrary
 
 
@@ -17,17 +17,11 @@ class TemplatesCollector(Collector):
     def __init__(self, library: TemplateLibrary) -> None:
         self._library = library
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Family]:
         """Return the families with their values."""
-        names = metrics.Metric
-        held = GaugeMetricFamily(names.TEMPLATES, "Types whose template is from here now.", labels=["source"])
+        held, refused = gauge(Metric.TEMPLATES), counter(Metric.TEMPLATES_REFUSED_TOTAL)
         for source, count in self._library.counts().items():
             held.add_metric([source], count)
-        refused = CounterMetricFamily(
-            names.TEMPLATES_REFUSED_TOTAL.removesuffix("_total"),
-            "Versions of templates that could not be used. The log says why, and the ones before them stay.",
-            labels=["source"],
-        )
         for source in SOURCES:
             refused.add_metric([source], self._library.refused[source])
         return held, refused

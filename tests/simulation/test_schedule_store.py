@@ -181,7 +181,7 @@ def test_a_row_that_the_ledger_does_not_know_is_reported(world: Scheduling, capl
     assert decider.rows_difference == 1
     (record,) = caplog.records
     assert "schedule-0: 3 deferrals and 0 retries" in record.getMessage() and "pending=2" in record.getMessage()
-    shown = ScheduleCollector(lambda: {0: decider}, decider.lateness).collect()
+    shown = ScheduleCollector(lambda: {0: decider}, decider.lateness, lambda: START).collect()
     samples = {
         (sample.name, sample.labels.get("against") or sample.labels.get("kind") or sample.labels.get("event")): sample
         for family in shown

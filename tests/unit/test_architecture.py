@@ -159,6 +159,12 @@ def test_the_configuration_page_is_fresh() -> None:
     assert written == page(), "run `make docs`"
 
 
+def test_the_page_on_metrics_is_fresh() -> None:
+    """docs/metrics.md is what `make docs` would write."""
+    page = runpy.run_path(str(ROOT / "scripts" / "write_metrics.py"))["page"]
+    assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == page(), "run `make docs`"
+
+
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
 def test_locks_hold_every_dependency_with_hashes_and_no_address(name: str) -> None:
     """Each direct dependency is locked, each locked version has a hash, and no server is named."""

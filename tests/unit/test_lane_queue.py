@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -38,7 +39,7 @@ class Holds:
 def chunk(topic: str, start: int, end: int, records: int | None = None) -> Chunk:
     """A chunk over these offsets, with a record for each unless told otherwise."""
     count = end - start if records is None else records
-    return Chunk(topic, 0, start, end, cast(Any, [None] * count))
+    return Chunk(topic, 0, start, end, cast(Any, [SimpleNamespace(timestamp=start)] * count))
 
 
 def test_a_chunk_that_went_missing_is_noticed() -> None:
@@ -69,6 +70,24 @@ def test_topics_are_counted_each_on_its_own() -> None:
     lane.offer(chunk("b", 0, 5))
     lane.offer(chunk("a", 10, 11))
     assert lane.queued_records == 6
+
+
+def test_what_waits_is_as_old_as_the_oldest_chunk_that_is_not_committed() -> None:
+    """A chunk that is committed in part still waits; one topic says nothing of another.
+
+    10        20        30
+    |---------|---------|      read
+    |>>>>|>>>>>>>|>>>>>>|      committed in three steps
+    """
+    lane = Holds().lane
+    for start, end in ((10, 20), (20, 30)):
+        lane.offer(chunk("a", start, end))
+    seen = []
+    for offset in (15, 25, 30):
+        seen.append(lane.progress.oldest_ms("a"))
+        lane.progress.committed({("a", 0): offset})
+    assert (*seen, lane.progress.oldest_ms("a"), lane.progress.oldest_ms("b")) == (10, 10, 20, None, None)
+    assert lane.progress.offsets == {"a": 30, "b": 0}
 
 
 def test_a_step_takes_at_least_one_chunk_and_no_more_than_it_may() -> None:
