@@ -14,6 +14,7 @@ from streams.commands import (
     dead_letters,
     demo,
     devices,
+    doctor,
     forget,
     history,
     publish,
@@ -31,7 +32,7 @@ from streams.types_file import TypesFileError
 
 COMMANDS = (
     *(demo, worker, topics, publish, broadcast, devices, template, schedule, forget),
-    *(dead_letters, history, audit, broker, version),
+    *(dead_letters, history, audit, doctor, broker, version),
 )
 
 app = typer.Typer(

@@ -219,11 +219,11 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[TopicSpec], settings
             created.append(topic)
         elif error is not TopicAlreadyExistsError:  # Another worker that starts at the same time was quicker.
             raise error(f"{topic}: {message[0] if message and message[0] else error.description}")
-    await _wait_until_visible(admin, {spec.name for spec in missing})
+    await wait_until_visible(admin, {spec.name for spec in missing})
     return created
 
 
-async def _wait_until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+async def wait_until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     """A broker may answer for a while as if a new topic were not there."""
     async with asyncio.timeout(VISIBLE_SECONDS_MAX):
         while True:
