@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import signal
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -12,17 +13,21 @@ from typing import Annotated, TypeVar
 import typer
 from aiokafka.errors import KafkaError
 from rich.table import Table
+from rich.text import Text
 
 from streams.codec import open_codec
-from streams.commands.asking import instant, shown
+from streams.commands.asking import instant, now_ms, shown
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, out, say
 from streams.history.database import (
     Database,
     DatabaseDownError,
     DatabaseRefusesError,
+    Source,
     history_address,
     open_database,
 )
+from streams.history.documents import page_document, story_document
+from streams.history.erasing import Erasure
 from streams.history.queries import LIMIT_MAX, STATES, Place, Search, read_place
 from streams.history.rows import StatusRow
 from streams.history.sink import HistorySink, SinkOptions
@@ -79,6 +84,10 @@ async def _keep(settings: Settings, database: Database, wait_seconds: float, whe
     await HistorySink(settings, open_codec(settings), database, SinkOptions(say)).run(stop)
 
 
+def _source(settings: Settings) -> Source:
+    return Source(TopicNames.of(settings).statuses, settings.partitions)
+
+
 @history.command()
 def search(
     user: Annotated[str | None, typer.Option(help="Of this user.")] = None,
@@ -106,16 +115,15 @@ def search(
     )
     page = _asked(lambda database: database.search(wanted))
     if as_json:
-        found = [row._asdict() for row in page.found]
-        out.print_json(json.dumps({"notifications": found, "after": None if page.after is None else str(page.after)}))
+        out.print_json(json.dumps(page_document(page)))
         return
     table = Table(box=None)
     for name in ("began", "user", "type", "id", "state", "why", "until"):
         table.add_column(name, overflow="fold")
     for row in page.found:
         until_text = "" if row.until_ms is None else shown(row.until_ms)
-        table.add_row(
-            shown(row.began_at_ms), row.user_id, row.type, row.notification_id, row.state, row.reason, until_text
+        _add(
+            table, shown(row.began_at_ms), row.user_id, row.type, row.notification_id, row.state, row.reason, until_text
         )
     out.print(table)
     if page.after is not None:
@@ -134,29 +142,38 @@ def show(
     if not rows:
         fail(f"the history has nothing of {notification_id} of {user}:{type_}")
     if as_json:
-        out.print_json(json.dumps([row._asdict() for row in rows]))
+        out.print_json(json.dumps(story_document(rows)))
         return
     table = Table(box=None)
     for name in ("at", "stage", "state", "why", "of", "place"):
         table.add_column(name, overflow="fold")
     for row in rows:
         place = f"{row.status_partition}@{row.status_offset}"
-        table.add_row(shown(row.at_ms), row.stage, row.state, _why(row), _of(row), place)
+        _add(table, shown(row.at_ms), row.stage, row.state, _why(row), _of(row), place)
     out.print(table)
 
 
 @history.command()
 def forget(user: User) -> None:
-    """Remove everything of a user from the history. What is still on `statuses` and not read yet comes later."""
-    removed = _asked(lambda database: database.forget(user), read_only=False)
-    say(f"{removed} statuses removed")
+    """Remove a user from the history alone; `ringonce forget` removes him from it as well, where a sink runs.
+
+    What was said of him until now and is read later does not come back.
+    """
+
+    def remove(database: Database) -> int:
+        erasure, removed = Erasure(user, now_ms()), 0
+        while some := database.erase(erasure, None):
+            removed += some
+        return removed
+
+    say(f"{_asked(remove, read_only=False)} events removed, with all that was said of them")
 
 
 def _asked(ask: Callable[[Database], Done], read_only: bool = True) -> Done:
     settings = load_settings()
     database = open_database(history_address(settings), read_only=read_only)
     try:
-        database.open(TopicNames.of(settings).statuses)
+        database.open(_source(settings))
         return ask(database)
     except DatabaseRefusesError as error:
         fail(f"{ENV_PREFIX}HISTORY_URL: {error}", 2)
@@ -164,6 +181,11 @@ def _asked(ask: Callable[[Database], Done], read_only: bool = True) -> Done:
         fail(f"the database of the history: {error}")
     finally:
         database.close()
+
+
+def _add(table: Table, *cells: str) -> None:
+    # Names are of strangers: what looks like markup in them is shown, and what moves the cursor is not.
+    table.add_row(*(Text(re.sub(r"[\x00-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", cell)) for cell in cells))
 
 
 def _why(row: StatusRow) -> str:

@@ -6,161 +6,189 @@ A transaction that the server ends because of another one is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
-import psycopg
-from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
-
+from schemas.records import FINAL_STATES
 from streams.history.address import PostgresAddress
 from streams.history.database import (
+    STREAMS,
     Batch,
     Claim,
-    DatabaseDownError,
-    DatabaseRefusesError,
     FencedError,
+    NoHistoryError,
+    Outdated,
+    Part,
+    Source,
     check_kept,
+    kept_by,
 )
+from streams.history.erasing import ENDED_FOR_GOOD_MS, Erasure, Event, digest_of, without_erased
+from streams.history.postgres_connection import Connection, PostgresConnection, run
 from streams.history.queries import Page, Query, Search, page_of, search_query, story_of, story_query
-from streams.history.rows import StatusRow, storable
+from streams.history.rows import StatusRow, states_of
 from streams.history.schema import (
-    EDITION,
-    FORGET,
+    ANY_ERASED,
+    CLAIM,
+    ERASED_EVENTS,
+    EVENTS_OF_USER,
+    EVERY_PART,
+    MOVE,
+    NOTE_ERASURE,
     NOTIFICATIONS,
     OLDEST,
+    PRUNE_MARKS,
     PRUNE_STATES,
     PRUNE_STATUSES,
     PRUNE_UP_TO,
+    RESUME,
     STATUSES,
+    STRAYS_OF_USER,
     Kind,
-    Table,
-    insert_statuses,
+    insert_new,
     kind_of,
     statements,
     upsert_states,
 )
 
-TRIES_MAX: Final = 5
-# Each may be said otherwise in the URL. A host that is gone is noticed by the last two.
-_OPTIONS: Final[Mapping[str, str]] = {
-    "connect_timeout": "5",
-    "application_name": "ringonce history",
-    "keepalives_idle": "10",
-    "tcp_user_timeout": "30000",
-}
-# A writer that was paused within a transaction holds its rows for so long. Not every server knows each of them.
-_SESSION: Final = ("SET idle_in_transaction_session_timeout = '20s'", "SET statement_timeout = '120s'")
-# What a server says, in English, of a setting that is wrong; sqlstates are not to be had before a connection stands.
-_REFUSALS: Final = (
-    "authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "no password supplied",
-    "not permitted to log in",
-    "permission denied",
-)
 _KINDS: Final[Mapping[Kind, str]] = {"int": "INTEGER", "long": "BIGINT", "text": "TEXT"}
 _ARRAYS: Final[Mapping[Kind, str]] = {"int": "int4[]", "long": "int8[]", "text": "text[]"}
-Done = TypeVar("Done")
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-def _unnested(table: Table) -> str:
-    return f"SELECT * FROM unnest({', '.join(f'%b::{_ARRAYS[kind_of(name)]}' for name in table.columns)})"
+def _unnested(columns: Sequence[str]) -> str:
+    return f"unnest({', '.join(f'%b::{_ARRAYS[kind_of(name)]}' for name in columns)})"
 
 
-_INSERT_STATUSES: Final = insert_statuses(_unnested(STATUSES))
-_UPSERT_STATES: Final = upsert_states(_unnested(NOTIFICATIONS))
-_CLAIM: Final = (
-    "INSERT INTO ringonce_partitions (status_partition, epoch, owner) VALUES (%s, 1, %s) "
-    "ON CONFLICT (status_partition) DO UPDATE SET epoch = ringonce_partitions.epoch + 1, owner = excluded.owner "
-    "RETURNING status_partition, epoch, next_offset"
+_INSERT_STATUSES: Final = insert_new(STATUSES, f"SELECT * FROM {_unnested(STATUSES.columns)}")
+_INSERT_ERASED: Final = insert_new(ERASED_EVENTS, f"SELECT * FROM {_unnested(ERASED_EVENTS.columns)}")
+_UPSERT_STATES: Final = upsert_states(f"SELECT * FROM {_unnested(NOTIFICATIONS.columns)}")
+_MOVE: Final = MOVE.replace("COALESCE(?", "COALESCE(?::int8")
+_EVENTS: Final = f"{_unnested(ERASED_EVENTS.key)} AS asked (origin_partition, origin_offset)"
+_ERASED_AMONG: Final = (
+    "SELECT erased.origin_partition, erased.origin_offset FROM ringonce_erased_events AS erased "
+    f"JOIN {_EVENTS} USING (origin_partition, origin_offset)"
 )
-_MOVE: Final = (
-    "UPDATE ringonce_partitions SET next_offset = COALESCE(%s::int8, next_offset) "
-    "WHERE status_partition = %s AND epoch = %s"
+_SAID_BEFORE: Final = (
+    "SELECT user_digest, said_before_ms FROM ringonce_erased_users "
+    "WHERE said_before_ms >= ? AND user_digest = ANY(%b::text[])"
+)
+_LOCK_PARTS: Final = "SELECT number FROM ringonce_parts WHERE stream = 'statuses' ORDER BY number FOR UPDATE"
+_TOUCH_PARTS: Final = "UPDATE ringonce_parts SET next_offset = next_offset WHERE stream = 'statuses'"
+_OF_EVENTS: Final = f"WHERE (origin_partition, origin_offset) IN (SELECT * FROM {_EVENTS})"
+_STRAYS: Final = (
+    "DELETE FROM ringonce_statuses WHERE (status_partition, status_offset) IN "
+    f"(SELECT * FROM {_unnested(STATUSES.key)})"
 )
 
 
 class PostgresDatabase:
     """See Database."""
 
-    def __init__(self, address: PostgresAddress, *, read_only: bool = False) -> None:
+    def __init__(self, address: PostgresAddress, *, read_only: bool = False, seconds_max: float = 120.0) -> None:
         self._address = address
         self._read_only = read_only
-        self._connection: Connection | None = None
+        self._link = PostgresConnection(address, read_only, seconds_max)
 
-    def open(self, topic: str) -> None:
+    def open(self, source: Source) -> str:
         """See Database."""
-        kept = self._kept()
+        kept = self._link.transaction(_kept)
         if not kept and not self._read_only:  # empty where whoever made the tables did not come to the end
             for statement in statements(_KINDS):
-                self._run_alone(statement)
-            for pair in (("edition", EDITION), ("topic", topic)):
-                self._run_alone("INSERT INTO ringonce_history VALUES (%s, %s) ON CONFLICT (name) DO NOTHING", pair)
-            kept = self._kept()
+                self._link.transaction(partial(run, statement=statement))
+            for pair in kept_by(source).items():
+                statement = "INSERT INTO ringonce_history VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+                self._link.transaction(partial(run, statement=statement, values=pair))
+            kept = self._link.transaction(_kept)
+        if not self._read_only:
+            self._link.transaction(partial(_make_parts, partitions=source.partitions))
         if not kept:
-            raise DatabaseRefusesError(f"there is no history in {self._address}: `ringonce history` makes it")
-        check_kept(kept, topic)
+            raise NoHistoryError(f"there is no history in {self._address}: `ringonce history` makes it")
+        return check_kept(kept, source)
 
-    def _kept(self) -> dict[str, str] | None:
-        """Return what the database says that it holds, None: it was never used."""
-
-        def look(connection: Connection) -> dict[str, str] | None:
-            if _run(connection, "SELECT to_regclass('ringonce_history')").fetchall() == [(None,)]:
-                return None
-            return dict(_run(connection, "SELECT name, value FROM ringonce_history").fetchall())
-
-        return self._transaction(look)
-
-    def _run_alone(self, statement: str, values: tuple[str, ...] = ()) -> None:
-        self._transaction(lambda connection: _run(connection, statement, values))
-
-    def claim(self, partitions: Sequence[int], owner: str) -> list[Claim]:
+    def claim(self, parts: Sequence[Part], owner: str) -> list[Claim]:
         """See Database."""
 
         def take(connection: Connection) -> list[Claim]:
-            rows = [_run(connection, _CLAIM, (partition, owner)).fetchone() for partition in sorted(partitions)]
-            return [Claim(*row) for row in rows if row is not None]
+            return [Claim(part, *run(connection, CLAIM, (*part, owner)).fetchall()[0]) for part in sorted(parts)]
 
-        return self._transaction(take)
+        return self._link.transaction(take)
 
     def resume(self, claims: Sequence[Claim]) -> list[Claim]:
         """See Database."""
-        query = "SELECT status_partition, epoch, next_offset FROM ringonce_partitions"
-        rows = self._transaction(lambda connection: _run(connection, query).fetchall())
-        kept = {row[0]: Claim(*row) for row in rows}
-        now = [kept.get(each.partition) for each in claims]
-        return [new for old, new in zip(claims, now, strict=True) if new is not None and new.epoch == old.epoch]
+        rows = self._link.transaction(lambda connection: run(connection, RESUME).fetchall())
+        kept = {(stream, number): (epoch, at) for stream, number, epoch, at in rows}
+        now = [(claim, kept.get(claim.part)) for claim in claims]
+        return [claim._replace(next_offset=row[1]) for claim, row in now if row is not None and row[0] == claim.epoch]
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> int:
         """See Database."""
 
-        def put(connection: Connection) -> None:
-            for claim in batch.claims:
+        def put(connection: Connection) -> int:
+            for claim in sorted(batch.claims):
                 _hold(connection, claim)
-            for statement, rows in ((_INSERT_STATUSES, batch.statuses), (_UPSERT_STATES, batch.states)):
+            if not batch.statuses:
+                return 0
+            kept, found = _without_erased(connection, batch.statuses)
+            now_ms = max(row.at_ms for row in batch.statuses)
+            for statement, rows in (
+                (_INSERT_STATUSES, kept),
+                (_UPSERT_STATES, states_of(kept)),
+                (_INSERT_ERASED, [(*event, now_ms) for event in sorted(found)]),
+            ):
                 if rows:
-                    _run(connection, statement, [list(column) for column in zip(*rows, strict=True)])
+                    run(connection, statement, _columns(rows))
+            return len(batch.statuses) - len(kept)
 
-        self._transaction(put)
+        return self._link.transaction(put)
 
-    def prune(self, claim: Claim, before_ms: int, rows_max: int) -> int | None:
+    def erase(self, erasure: Erasure, claim: Claim | None) -> int:
         """See Database."""
-        partition = claim.partition
+        user, before_ms = erasure.stored_user, erasure.said_before_ms
+
+        def remove(connection: Connection) -> int:
+            if claim is not None:
+                _hold(connection, claim._replace(next_offset=None))
+            # Whoever writes statuses moves a row of these first: he has ended, or sees the mark.
+            run(connection, _LOCK_PARTS)
+            run(connection, _TOUCH_PARTS)
+            run(connection, NOTE_ERASURE, (erasure.digest, before_ms))
+            events = run(connection, EVENTS_OF_USER, (user, user, before_ms)).fetchall()
+            still = [
+                (*event, before_ms)
+                for *event, state, at_ms in events
+                if state not in FINAL_STATES or at_ms > before_ms - ENDED_FOR_GOOD_MS
+            ]
+            if still:
+                run(connection, _INSERT_ERASED, _columns(still))
+            strays = run(connection, STRAYS_OF_USER, (user, before_ms)).fetchall()
+            if strays:
+                run(connection, _STRAYS, _columns(strays))
+            if events:
+                places = _columns([row[:2] for row in events])
+                run(connection, f"DELETE FROM ringonce_statuses {_OF_EVENTS}", places)
+                run(connection, f"DELETE FROM ringonce_notifications {_OF_EVENTS}", places)
+            return len(events) + len(strays)
+
+        return self._link.transaction(remove)
+
+    def prune(self, claim: Claim, outdated: Outdated) -> int | None:
+        """See Database."""
+        partition = claim.part.number
 
         def remove(connection: Connection) -> int | None:
             _hold(connection, claim._replace(next_offset=None))
-            found = _run(connection, PRUNE_UP_TO.format("%s", "%s", "%s"), (partition, rows_max, before_ms)).fetchone()
-            if found is not None and found[0] is not None:
-                values = {"partition": partition, "last": found[0]}
-                for statement in (PRUNE_STATES, PRUNE_STATUSES):
-                    _run(connection, statement.format("%(partition)s", "%(last)s"), values)
-            oldest = _run(connection, OLDEST.format("%s"), (partition,)).fetchone()
+            for statement in PRUNE_MARKS:
+                run(connection, statement, (outdated.marks_before_ms,))
+            asked = (partition, outdated.rows_max, outdated.said_before_ms)
+            (last,) = run(connection, PRUNE_UP_TO, asked).fetchall()[0]
+            if last is not None:
+                run(connection, PRUNE_STATES, (partition, last, last))
+                run(connection, PRUNE_STATUSES, (partition, last))
+            oldest = run(connection, OLDEST, (partition,)).fetchone()
             return None if oldest is None else int(oldest[0])
 
-        return self._transaction(remove)
+        return self._link.transaction(remove)
 
     def search(self, search: Search) -> Page:
         """See Database."""
@@ -170,75 +198,53 @@ class PostgresDatabase:
         """See Database."""
         return story_of(self._read(story_query(user_id, type, notification_id)))
 
-    def forget(self, user_id: str) -> int:
+    def interrupt(self) -> None:
         """See Database."""
-
-        def remove(connection: Connection) -> int:
-            removed = [_run(connection, each.format("%s"), (storable(user_id),)).rowcount for each in FORGET]
-            return sum(removed[:-1])
-
-        return self._transaction(remove)
+        self._link.interrupt()
 
     def close(self) -> None:
         """See Database."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._link.close()
 
     def _read(self, query: Query) -> list[tuple[Any, ...]]:
-        text = query.text.replace("?", "%s")
-        return self._transaction(lambda connection: _run(connection, text, query.values).fetchall())
-
-    def _transaction(self, work: Callable[[Connection], Done]) -> Done:
-        tried = 0
-        while True:
-            tried += 1
-            try:
-                connection = self._connected()
-                with connection.transaction():
-                    return work(connection)
-            except (errors.TransactionRollback, errors.UniqueViolation, errors.DuplicateTable) as error:
-                # Another transaction was in the way, or another process makes the same table at the same time.
-                if tried == TRIES_MAX:
-                    self.close()
-                    raise DatabaseDownError(self._said(error)) from None
-            except (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction) as error:
-                self.close()
-                raise DatabaseDownError(self._said(error)) from None
-            except psycopg.Error as error:
-                self.close()
-                raise DatabaseRefusesError(self._said(error)) from None
-
-    def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            options = {**_OPTIONS, **conninfo_to_dict(self._address.url)}
-            try:
-                connection = psycopg.connect(**options, autocommit=True)  # type: ignore[arg-type] # texts all of them
-            except psycopg.OperationalError as error:
-                said = self._said(error)
-                if any(each in said for each in _REFUSALS):
-                    raise DatabaseRefusesError(said) from None
-                raise
-            for statement in _SESSION:
-                try:
-                    _run(connection, statement)
-                except psycopg.DatabaseError:
-                    if connection.closed:
-                        raise
-            self._connection = connection
-        return self._connection
-
-    def _said(self, error: psycopg.Error) -> str:
-        text = " ".join(str(error).split()) or type(error).__name__
-        return self._address.without_secrets(text)
+        return self._link.transaction(lambda connection: run(connection, query.text, query.values).fetchall())
 
 
-def _run(connection: Connection, statement: str, values: Any = ()) -> psycopg.Cursor[tuple[Any, ...]]:
-    # It is put together from names of our own; values are never part of it.
-    return connection.execute(statement, values or None)
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _kept(connection: Connection) -> dict[str, str] | None:
+    """Return what the database says that it holds, None: it was never used."""
+    if run(connection, "SELECT to_regclass('ringonce_history')").fetchall() == [(None,)]:
+        return None
+    return dict(run(connection, "SELECT name, value FROM ringonce_history").fetchall())
+
+
+def _make_parts(connection: Connection, partitions: int) -> None:
+    # So that an erasure finds every row that a writer of statuses may move, also of what nobody has claimed yet.
+    for number in range(partitions):
+        run(connection, EVERY_PART, (STREAMS[0], number))
 
 
 def _hold(connection: Connection, claim: Claim) -> None:
-    values = (claim.next_offset, claim.partition, claim.epoch)
-    if _run(connection, _MOVE, values).rowcount != 1:
-        raise FencedError(f"partition {claim.partition} has another owner")
+    if run(connection, _MOVE, (claim.next_offset, *claim.part, claim.epoch)).rowcount != 1:
+        raise FencedError(f"{claim.part.stream}-{claim.part.number} has another owner")
+
+
+def _without_erased(connection: Connection, rows: list[StatusRow]) -> tuple[list[StatusRow], set[Event]]:
+    """Return what is to be written, and the events that are passed over from now on."""
+    oldest_ms = min(row.at_ms for row in rows)
+    users, events = run(connection, ANY_ERASED, (oldest_ms,)).fetchall()[0]
+    if not users and not events:
+        return rows, set()
+    erased: set[Event] = set()
+    if events:
+        asked = sorted({(row.origin_partition, row.origin_offset) for row in rows})
+        erased = {(row[0], row[1]) for row in run(connection, _ERASED_AMONG, _columns(asked)).fetchall()}
+    said_before: dict[str, int] = {}
+    if users:
+        digests = {digest_of(user): user for user in {row.user_id for row in rows}}
+        found = run(connection, _SAID_BEFORE, (oldest_ms, list(digests))).fetchall()
+        said_before = {digests[digest]: before_ms for digest, before_ms in found}
+    return without_erased(rows, said_before, erased)

@@ -1,47 +1,51 @@
 """The sink: reads `statuses` and writes the history; where to go on reading is written with what was read.
 
-Any number of these may run. Kafka shares the partitions among them, as the consumer group `<app id>-history`; the
-database sees to it that each is written by its present owner only (see Database). A crash at any point leaves whole
-transactions, each with its offsets. One batch is written while the next is read, and no more is in memory than these
-two and what aiokafka has fetched ahead; a slow database slows the reading, and one that is down stops it.
+Any number of these may run. Kafka shares the partitions among those that write the same database, as one consumer
+group; the database sees to it that each is written by its present owner only (see Database). A crash at any point
+leaves whole transactions, each with its offsets. One batch is written while the next is read, and no more is in memory
+than these two and what aiokafka has fetched ahead; a slow database slows the reading, and one that is down stops it.
+
+Commands to erase a user are read from `device-changes` in the same way. What they remove goes in transactions of its
+own, the first of which notes the erasure; only the last one moves the offset.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 
 import aiokafka
-from aiokafka.errors import KafkaError
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
-from schemas.poison import PoisonError
 from schemas.registry import RegistryError
-from streams.audit.reading import decoder
 from streams.history.database import (
     Batch,
     Claim,
     Database,
     DatabaseDownError,
-    DatabaseRefusesError,
     FencedError,
+    Outdated,
+    Part,
+    Source,
 )
-from streams.history.rows import StatusRow, states_of, status_row
+from streams.history.erasing import MARKS_KEPT_MS, Erasure
+from streams.history.records import Records
+from streams.history.rows import StatusRow
+from streams.history.sink_database import SinkDatabase, wait
+from streams.history.sink_parts import Assigned, SinkParts
 from streams.kafka_consumer import stop_consumer
 from streams.settings import Settings, kafka_client_options
 from streams.topics import DAY_MS, TopicNames
 
 logger = logging.getLogger(__name__)
 
-RECORDS_MAX: Final = 5_000  # in one transaction
 FETCH_BYTES_MAX: Final = 1024 * 1024  # of each partition that is fetched ahead
 WAIT_MS: Final = 500
 FEW_RECORDS: Final = 500
@@ -51,218 +55,204 @@ LOOK_SECONDS: Final = 60.0  # between two looks for what is too old, where nothi
 COMMIT_SECONDS: Final = 5.0
 SESSION_SECONDS: Final = 10.0
 KAFKA_AGAIN_SECONDS: Final = 5.0
-AGAIN_SECONDS_MAX: Final = 30.0
 AWAY_MS_MAX: Final = 24 * 3_600_000  # a database may be down for so long before Kafka gives the partitions to another
 STOP_SECONDS_MAX: Final = 15.0
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
 class SinkOptions:
-    """How a sink runs. `say`: to the person who started it. `wall_ms`: the time, by which is forgotten."""
+    """How a sink runs. `say`: to the person who started it. `wall_ms`: the time, by which is forgotten.
+
+    `rest`: the part of its time in which it does nothing, for the sake of what else the process does.
+    """
 
     say: Callable[[str], None]
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     again_seconds: float = 0.5
+    records_max: int = 5_000  # in one transaction
+    rest: float = 0.0
 
 
-class Assigned(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
-    """What Kafka has assigned, and how often that has changed. Nothing is read before it is claimed."""
+class Read(NamedTuple):
+    """What was read: what is written at once, and users to erase, each with the claim that says so."""
 
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-        self.partitions: frozenset[int] = frozenset()
-        self.changes = 0
-
-    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Called before partitions move."""
-        self.partitions = frozenset()
-        self.changes += 1
-
-    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Called when they have."""
-        self._consumer.pause(*assigned)
-        self.partitions = frozenset(tp.partition for tp in assigned)
-        self.changes += 1
+    batch: Batch
+    erasures: list[tuple[Claim, Erasure]]
 
 
 class HistorySink:
-    """One process of the sink. `written`: statuses since it was made."""
+    """One process of the sink. `written`: statuses since it was made; `erased`: statuses and events removed."""
 
     def __init__(self, settings: Settings, codec: Codec, database: Database, options: SinkOptions) -> None:
         self._settings = settings
-        self._topic = TopicNames.of(settings).statuses
-        self._decode = decoder(codec, "Status")
-        self._database = database
+        self._topics = TopicNames.of(settings)
+        self._records = Records(codec, int(settings.clock_skew_seconds_max * 1000), options.wall_ms)
+        self._database = SinkDatabase(database, options.again_seconds)
         self._options = options
         self._keep_ms = settings.history_keep_days * DAY_MS
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
-        self._asking = asyncio.Lock()
-        self._claims: dict[int, Claim] = {}
-        self._changes = 0  # those of the assignment that the claims are for
-        self._blocked_until: dict[int, float] = {}
-        self._looked_at: dict[int, tuple[int | None, float]] = {}
+        self._looked_at: dict[Part, tuple[int | None, float]] = {}
         self._durable: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
-        self._down_since: float | None = None
-        self._pause = 0.0
+        self._kafka_failed: str | None = None
         self._is_ready = False
         self.written = 0
+        self.erased = 0
+
+    @property
+    def poison(self) -> int:
+        """How many records could not be read."""
+        return self._records.poison
+
+    @property
+    def down(self) -> bool:
+        """Whether the database could not be used when it was asked last."""
+        return self._database.down
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until told to stop. Raises DatabaseRefusesError."""
-        await self._open(stop)
-        while not stop.is_set():
-            consumer = aiokafka.AIOKafkaConsumer(
-                group_id=f"{self._settings.app_id}-history",
-                isolation_level="read_committed",
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=FETCH_BYTES_MAX,
-                session_timeout_ms=int(SESSION_SECONDS * 1000),
-                max_poll_interval_ms=AWAY_MS_MAX,
-                **kafka_client_options(self._settings),
-            )
-            try:
-                await consumer.start()
-                assigned = Assigned(consumer)
-                consumer.subscribe([self._topic], listener=assigned)
-                self._changes = assigned.changes
-                await self._follow(consumer, assigned, stop)
-            except (KafkaError, RegistryError) as error:
-                logger.warning("history: %r; again in %g s", error, KAFKA_AGAIN_SECONDS)
-                await _wait(stop, KAFKA_AGAIN_SECONDS)
-            finally:
-                self._claims.clear()
-                await stop_consumer(consumer)
-        await asyncio.to_thread(self._database.close)
-
-    async def _follow(self, consumer: Any, assigned: Assigned, stop: asyncio.Event) -> None:
-        """Write one batch while the next is read. What fails is read again, from where the database says."""
-        writing: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
                 try:
-                    await self._take_over(consumer, assigned)
-                    got = await consumer.getmany(timeout_ms=WAIT_MS, max_records=RECORDS_MAX)
-                    batch = self._batch(got)
+                    await self._run(stop)
+                except DatabaseDownError as error:
+                    await self._database.outage(error, stop)
+                except (KafkaError, RegistryError, OSError) as error:
+                    if self._kafka_failed != repr(error):
+                        self._kafka_failed = repr(error)
+                        logger.warning("history: %r; tried again every %g s", error, KAFKA_AGAIN_SECONDS)
+                    await wait(stop, KAFKA_AGAIN_SECONDS)
+        finally:
+            self._database.close()
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        source = Source(self._topics.statuses, self._settings.partitions, await self._cluster())
+        history_id = await self._database.ask(lambda database: database.open(source))
+        consumer = aiokafka.AIOKafkaConsumer(
+            # A database of its own is a group of its own: a second one, beside the first, has all of it too.
+            group_id=f"{self._settings.app_id}-history-{history_id[:12]}",
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # what Kafka has removed unread is noticed, and said
+            max_partition_fetch_bytes=FETCH_BYTES_MAX,
+            session_timeout_ms=int(SESSION_SECONDS * 1000),
+            max_poll_interval_ms=AWAY_MS_MAX,
+            **kafka_client_options(self._settings),
+        )
+        try:
+            await consumer.start()
+            assigned = Assigned(consumer)
+            parts = SinkParts(self._topics, self._database, consumer, assigned)
+            consumer.subscribe(parts.topics, listener=assigned)
+            await self._follow(consumer, parts, stop)
+        finally:
+            self._durable.clear()
+            await stop_consumer(consumer)
+
+    async def _cluster(self) -> str | None:
+        admin = AIOKafkaAdminClient(**kafka_client_options(self._settings))
+        try:
+            await admin.start()
+            cluster = (await admin.describe_cluster()).get("cluster_id")
+            return None if cluster is None else str(cluster)
+        finally:
+            await admin.close()
+
+    async def _follow(self, consumer: Any, parts: SinkParts, stop: asyncio.Event) -> None:
+        """Write one batch while the next is read. What fails is read again, from where the database says."""
+        writing: asyncio.Task[None] | None = None
+        again = False
+        try:
+            while not stop.is_set():
+                try:
+                    if again:
+                        await parts.resume()
+                        again = False
+                    await parts.take_over()
+                    self._say_ready(parts)
+                    got = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._options.records_max)
+                    started_at = time.monotonic()
+                    if parts.moved:
+                        continue  # read for whoever had the partitions before; it is read again
+                    read = self._read(parts, got)
                     if writing is not None:
                         done, writing = writing, None
                         await done
-                    if self._changes != assigned.changes:
-                        continue  # read for whoever had the partitions before; it is read again
-                    writing = asyncio.create_task(self._write(batch))
+                    if parts.moved:
+                        continue
+                    writing = asyncio.create_task(self._write(parts, read))
                     await self._commit(consumer)
-                    if len(batch.statuses) < FEW_RECORDS:
-                        await _wait(stop, COMPANY_SECONDS)
-                except (FencedError, DatabaseDownError) as error:
-                    if writing is not None:
+                    if len(read.batch.statuses) < FEW_RECORDS:
+                        await wait(stop, COMPANY_SECONDS)
+                    elif self._options.rest:
                         await asyncio.wait([writing])
-                        writing.exception()  # looked at: it fails for the same reason
-                        writing = None
+                        worked = time.monotonic() - started_at
+                        await wait(stop, worked * self._options.rest / (1 - self._options.rest))
+                except NoOffsetForPartitionError:
+                    continue  # of the group, before the database was asked; each part is sought when it is claimed
+                except (FencedError, DatabaseDownError, OffsetOutOfRangeError) as error:
+                    again = True
+                    if writing is not None:
+                        failed, writing = writing, None
+                        await asyncio.wait([failed])
+                        failed.exception()  # looked at: it fails for the same reason
                     if isinstance(error, DatabaseDownError):
-                        await self._outage(error, stop)
-                    await self._resume(consumer, assigned, stop)
+                        await self._database.outage(error, stop)
         finally:
             if writing is not None:
                 await asyncio.wait([writing], timeout=STOP_SECONDS_MAX)
+                if not writing.done():
+                    self._database.interrupt()
+                    await asyncio.wait([writing], timeout=STOP_SECONDS_MAX)
                 if writing.done():
                     writing.exception()  # what was not written is read again
 
-    # --- partitions
-
-    async def _take_over(self, consumer: Any, assigned: Assigned) -> None:
-        """Claim what was assigned since, and go on reading where the database says."""
-        if self._changes != assigned.changes:
-            self._changes = assigned.changes
-            self._claims.clear()
-            self._blocked_until.clear()
-            self._durable.clear()
-        now = time.monotonic()
-        free = [each for each in assigned.partitions if self._blocked_until.get(each, 0.0) <= now]
-        wanted = sorted(set(free) - set(self._claims))
-        if not wanted:
-            return
-        claims = await self._ask(lambda: self._database.claim(wanted, self._owner))
-        await self._seek(consumer, assigned, claims)
-        if not self._is_ready and self._claims:
+    def _say_ready(self, parts: SinkParts) -> None:
+        if not self._is_ready and parts.claims:
             self._is_ready = True
-            self._options.say(f"ready: partitions {','.join(map(str, sorted(self._claims)))}")
+            numbers = sorted(part.number for part in parts.claims if part.stream == "statuses")
+            self._options.say(f"ready: partitions {','.join(map(str, numbers))}")
+        if parts.claims:
+            self._kafka_failed = None
 
-    async def _seek(self, consumer: Any, assigned: Assigned, claims: Sequence[Claim]) -> None:
-        places = [TopicPartition(self._topic, claim.partition) for claim in claims]
-        starts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-        if self._changes != assigned.changes:
-            return
-        for claim, tp in zip(claims, places, strict=True):
-            position, start, end = claim.next_offset, starts[tp], ends[tp]
-            if position is not None and position > end:
-                raise DatabaseRefusesError(
-                    f"{self._topic}-{tp.partition} ends at {end}, and was read up to {position}: it is not the topic "
-                    "that this history is of. Was it made anew? Then the history needs another database"
-                )
-            if position is not None and position < start:
-                logger.error("history: %s-%d: Kafka removed %d to %d unread", *tp, position, start - 1)
-            consumer.seek(tp, max(start, position or 0))
-            consumer.resume(tp)
-            self._claims[claim.partition] = claim
-
-    async def _resume(self, consumer: Any, assigned: Assigned, stop: asyncio.Event) -> None:
-        """What was under way may be written or not, and a partition may have got another owner: the database knows.
-
-        Where it has, Kafka will say so too, or it was somebody who had lost it; then it is claimed once more.
-        """
-        while not stop.is_set() and self._changes == assigned.changes:
-            held = list(self._claims.values())
-            try:
-                claims = await self._ask(partial(self._database.resume, held))
-            except DatabaseDownError as error:
-                await self._outage(error, stop)
-                continue
-            if self._changes != assigned.changes:
-                return
-            lost = set(self._claims) - {claim.partition for claim in claims}
-            if lost:
-                logger.warning("history: another process has claimed the partitions %s", sorted(lost))
-                consumer.pause(*(TopicPartition(self._topic, partition) for partition in lost))
-                self._blocked_until.update(dict.fromkeys(lost, time.monotonic() + 2 * SESSION_SECONDS))
-            self._claims.clear()
-            await self._seek(consumer, assigned, claims)
-            return
-
-    # --- rows
-
-    def _batch(self, got: Mapping[TopicPartition, Sequence[Any]]) -> Batch:
+    def _read(self, parts: SinkParts, got: Mapping[TopicPartition, Sequence[Any]]) -> Read:
         claims: list[Claim] = []
         rows: list[StatusRow] = []
+        erasures: list[tuple[Claim, Erasure]] = []
         for tp, records in got.items():
-            claim = self._claims.get(tp.partition)
+            claim = parts.claims.get(parts.part(tp))
             if claim is None or not records:
                 continue
-            for record in records:
-                try:
-                    rows.append(status_row(tp.partition, record.offset, self._decode(record.value)))
-                except PoisonError as error:
-                    logger.error("history: %s-%d@%d is no status, and passed over: %s", *tp, record.offset, error)
             claims.append(claim._replace(next_offset=records[-1].offset + 1))
-        return Batch(claims, rows, states_of(rows))
+            if claim.part.stream == "statuses":
+                rows += [row for record in records if (row := self._records.status(record)) is not None]
+            else:
+                found = [erasure for record in records if (erasure := self._records.erasure(record)) is not None]
+                erasures += [(claim, erasure) for erasure in found]
+        return Read(Batch(claims, rows), erasures)
 
-    async def _write(self, batch: Batch) -> None:
+    async def _write(self, parts: SinkParts, read: Read) -> None:
+        for claim, erasure in read.erasures:
+            while removed := await self._database.ask(lambda each, e=erasure, c=claim: each.erase(e, c)):  # type: ignore[misc] # mypy cannot infer a lambda with defaults
+                self.erased += removed
+        batch = read.batch
         if batch.claims:
-            await self._ask(lambda: self._database.write(batch))
-            self.written += len(batch.statuses)
+            passed_over = await self._database.ask(lambda database: database.write(batch))
+            self.written += len(batch.statuses) - passed_over
             for claim in batch.claims:
-                self._durable[TopicPartition(self._topic, claim.partition)] = claim.next_offset or 0
-        await self._prune()
+                self._durable[parts.partition(claim.part)] = claim.next_offset or 0
+        await self._prune(list(parts.claims.values()))
 
-    async def _prune(self) -> None:
+    async def _prune(self, claims: Sequence[Claim]) -> None:
         """Remove what is too old, some of it at a time, of one partition."""
-        now, before_ms = time.monotonic(), self._options.wall_ms() - self._keep_ms
-        for partition, claim in list(self._claims.items()):
-            oldest, looked_at = self._looked_at.get(partition, (None, float("-inf")))
-            if (oldest is not None and oldest < before_ms) or now - looked_at > LOOK_SECONDS:
-                left = await self._ask(partial(self._database.prune, claim, before_ms, PRUNED_MAX))
-                self._looked_at[partition] = (left, now)
+        now, wall_ms = time.monotonic(), self._options.wall_ms()
+        outdated = Outdated(wall_ms - self._keep_ms, wall_ms - MARKS_KEPT_MS, PRUNED_MAX)
+        for claim in claims:
+            if claim.part.stream != "statuses":
+                continue
+            oldest, looked_at = self._looked_at.get(claim.part, (None, float("-inf")))
+            if (oldest is not None and oldest < outdated.said_before_ms) or now - looked_at > LOOK_SECONDS:
+                left = await self._database.ask(lambda database, c=claim: database.prune(c, outdated))  # type: ignore[misc] # as above
+                self._looked_at[claim.part] = (left, now)
                 return
 
     async def _commit(self, consumer: Any) -> None:
@@ -274,39 +264,3 @@ class HistorySink:
                 await consumer.commit(dict(self._durable))
             except KafkaError as error:
                 logger.debug("history: %r", error)
-
-    # --- the database
-
-    async def _open(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                await self._ask(lambda: self._database.open(self._topic))
-                return
-            except DatabaseDownError as error:
-                await self._outage(error, stop)
-
-    async def _ask(self, work: Callable[[], Done]) -> Done:
-        """Do it on a thread, one at a time."""
-        async with self._asking:
-            done = await asyncio.to_thread(work)
-        if self._down_since is not None:
-            logger.warning("history: the database answers again, after %.0f s", time.monotonic() - self._down_since)
-            self._down_since, self._pause = None, 0.0
-        return done
-
-    async def _outage(self, error: DatabaseDownError, stop: asyncio.Event) -> None:
-        """Wait before the next try, longer each time; it is said once."""
-        if self._down_since is None:
-            self._down_since = time.monotonic()
-            logger.error("history: the database cannot be used, and is waited for: %s", error)
-        self._pause = min(AGAIN_SECONDS_MAX, max(self._options.again_seconds, 2 * self._pause))
-        await _wait(stop, self._pause)
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for so long, or until told to stop."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

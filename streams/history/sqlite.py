@@ -6,33 +6,49 @@ but with them the offsets: they are read from Kafka again.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from typing import Final, TypeVar
+from contextlib import closing, suppress
+from typing import Any, Final, TypeVar
 
+from schemas.records import FINAL_STATES
 from streams.history.address import SqliteAddress
 from streams.history.database import (
+    STREAMS,
     Batch,
     Claim,
     DatabaseDownError,
     DatabaseRefusesError,
     FencedError,
+    NoHistoryError,
+    Outdated,
+    Part,
+    Source,
     check_kept,
+    kept_by,
 )
-from streams.history.queries import Page, Search, page_of, search_query, story_of, story_query
-from streams.history.rows import StatusRow, storable
+from streams.history.erasing import ENDED_FOR_GOOD_MS, Erasure, Event, digest_of, without_erased
+from streams.history.queries import Page, Query, Search, page_of, search_query, story_of, story_query
+from streams.history.rows import StatusRow, states_of
 from streams.history.schema import (
-    EDITION,
-    FORGET,
-    NOTIFICATIONS,
+    ANY_ERASED,
+    CLAIM,
+    ERASED_EVENTS,
+    EVENTS_OF_USER,
+    EVERY_PART,
+    MOVE,
+    NOTE_ERASURE,
     OLDEST,
+    PRUNE_MARKS,
     PRUNE_STATES,
     PRUNE_STATUSES,
     PRUNE_UP_TO,
+    RESUME,
     STATUSES,
+    STRAYS_OF_USER,
     Kind,
-    insert_statuses,
+    insert_new,
     statements,
     upsert_states,
 )
@@ -40,12 +56,23 @@ from streams.history.schema import (
 BUSY_SECONDS_MAX: Final = 10.0  # that another writer of the same file is waited for
 # What passes, or what a person mends without a new start: a lock, a full disk, a disk that fails.
 _PASSING: Final = frozenset(
-    (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL)
+    (
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT),
+    )
 )
 CACHE_KIBIBYTES: Final = 16 * 1024
+ROWS_AT_ONCE: Final = 200  # each statement lets go of Python's lock once, and waits for it once
 _KINDS: Final[Mapping[Kind, str]] = {"int": "INTEGER", "long": "INTEGER", "text": "TEXT"}
-_INSERT_STATUSES: Final = insert_statuses(f"VALUES ({', '.join('?' * len(STATUSES.columns))})")
-_UPSERT_STATES: Final = upsert_states(f"VALUES ({', '.join('?' * len(NOTIFICATIONS.columns))})")
+_ERASED_AMONG: Final = (
+    "SELECT origin_partition, origin_offset FROM ringonce_erased_events WHERE (origin_partition, origin_offset) IN "
+    "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+)
+_SAID_BEFORE: Final = (
+    "SELECT user_digest, said_before_ms FROM ringonce_erased_users "
+    "WHERE said_before_ms >= ? AND user_digest IN (SELECT value FROM json_each(?))"
+)
+_OF_EVENT: Final = "WHERE origin_partition = ? AND origin_offset = ?"
 Done = TypeVar("Done")
 
 
@@ -57,14 +84,16 @@ class SqliteDatabase:
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
 
-    def open(self, topic: str) -> None:
+    def open(self, source: Source) -> str:
         """See Database."""
 
         def make(connection: sqlite3.Connection) -> None:
             for statement in statements(_KINDS, " WITHOUT ROWID"):
                 connection.execute(statement)
-            for name, value in (("edition", EDITION), ("topic", topic)):
-                connection.execute("INSERT INTO ringonce_history VALUES (?, ?) ON CONFLICT DO NOTHING", (name, value))
+            if connection.execute("SELECT 1 FROM ringonce_history").fetchone() is None:
+                connection.executemany("INSERT INTO ringonce_history VALUES (?, ?)", kept_by(source).items())
+            # So that both databases have the same rows; here a transaction locks all of it anyway.
+            connection.executemany(EVERY_PART, [(STREAMS[0], number) for number in range(source.partitions)])
 
         if not self._read_only:
             try:
@@ -72,84 +101,117 @@ class SqliteDatabase:
             except OSError as error:
                 raise DatabaseRefusesError(f"{self._address.path.parent}: {error.strerror}") from None
             self._transaction(make)
-        elif not self._address.path.exists():
-            raise DatabaseRefusesError(f"there is no history in {self._address.path}: `ringonce history` makes it")
-        kept = dict(
-            self._transaction(lambda connection: connection.execute("SELECT * FROM ringonce_history").fetchall())
-        )
-        check_kept(kept, topic)
+        elif not self._address.path.exists() or not self._transaction(_has_tables):
+            raise NoHistoryError(f"there is no history in {self._address.path}: `ringonce history` makes it")
+        kept = self._transaction(lambda connection: connection.execute("SELECT * FROM ringonce_history").fetchall())
+        return check_kept(dict(kept), source)
 
-    def claim(self, partitions: Sequence[int], owner: str) -> list[Claim]:
+    def claim(self, parts: Sequence[Part], owner: str) -> list[Claim]:
         """See Database."""
 
         def take(connection: sqlite3.Connection) -> list[Claim]:
-            return [
-                Claim(*connection.execute(_CLAIM, (partition, owner)).fetchall()[0]) for partition in sorted(partitions)
-            ]
+            return [Claim(part, *connection.execute(CLAIM, (*part, owner)).fetchall()[0]) for part in sorted(parts)]
 
         return self._transaction(take)
 
     def resume(self, claims: Sequence[Claim]) -> list[Claim]:
         """See Database."""
+        rows = self._transaction(lambda connection: connection.execute(RESUME).fetchall())
+        kept = {(stream, number): (epoch, at) for stream, number, epoch, at in rows}
+        now = [(claim, kept.get(claim.part)) for claim in claims]
+        return [claim._replace(next_offset=row[1]) for claim, row in now if row is not None and row[0] == claim.epoch]
 
-        def look(connection: sqlite3.Connection) -> list[Claim]:
-            query = "SELECT status_partition, epoch, next_offset FROM ringonce_partitions"
-            kept = {row[0]: Claim(*row) for row in connection.execute(query)}
-            now = [kept.get(each.partition) for each in claims]
-            return [new for old, new in zip(claims, now, strict=True) if new is not None and new.epoch == old.epoch]
-
-        return self._transaction(look)
-
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> int:
         """See Database."""
 
-        def put(connection: sqlite3.Connection) -> None:
+        def put(connection: sqlite3.Connection) -> int:
             for claim in batch.claims:
                 _hold(connection, claim)
-            connection.executemany(_INSERT_STATUSES, batch.statuses)
-            connection.executemany(_UPSERT_STATES, batch.states)
+            if not batch.statuses:
+                return 0
+            kept, found = _without_erased(connection, batch.statuses)
+            now_ms = max(row.at_ms for row in batch.statuses)
+            _put(connection, lambda values: insert_new(STATUSES, values), kept)
+            _put(connection, upsert_states, states_of(kept))
+            _put(connection, lambda values: insert_new(ERASED_EVENTS, values), [(*event, now_ms) for event in found])
+            return len(batch.statuses) - len(kept)
 
-        self._transaction(put)
+        return self._transaction(put)
 
-    def prune(self, claim: Claim, before_ms: int, rows_max: int) -> int | None:
+    def erase(self, erasure: Erasure, claim: Claim | None) -> int:
+        """See Database. What is removed is overwritten too."""
+        user, before_ms = erasure.stored_user, erasure.said_before_ms
+
+        def remove(connection: sqlite3.Connection) -> int:
+            if claim is not None:
+                _hold(connection, claim._replace(next_offset=None))
+            connection.execute(NOTE_ERASURE, (erasure.digest, before_ms))
+            events = connection.execute(EVENTS_OF_USER, (user, user, before_ms)).fetchall()
+            still = [
+                (*event, before_ms)
+                for *event, state, at_ms in events
+                if state not in FINAL_STATES or at_ms > before_ms - ENDED_FOR_GOOD_MS
+            ]
+            _put(connection, lambda values: insert_new(ERASED_EVENTS, values), still)
+            strays = connection.execute(STRAYS_OF_USER, (user, before_ms)).fetchall()
+            one = "DELETE FROM ringonce_statuses WHERE status_partition = ? AND status_offset = ?"
+            connection.executemany(one, strays)
+            places = [row[:2] for row in events]
+            connection.executemany(f"DELETE FROM ringonce_statuses {_OF_EVENT}", places)
+            connection.executemany(f"DELETE FROM ringonce_notifications {_OF_EVENT}", places)
+            return len(events) + len(strays)
+
+        self._overwrite(True)
+        try:
+            return self._transaction(remove)
+        finally:
+            self._overwrite(False)
+
+    def prune(self, claim: Claim, outdated: Outdated) -> int | None:
         """See Database."""
+        partition = claim.part.number
 
         def remove(connection: sqlite3.Connection) -> int | None:
             _hold(connection, claim._replace(next_offset=None))
-            partition = claim.partition
-            (last,) = connection.execute(PRUNE_UP_TO.format("?", "?", "?"), (partition, rows_max, before_ms)).fetchone()
+            for statement in PRUNE_MARKS:
+                connection.execute(statement, (outdated.marks_before_ms,))
+            asked = (partition, outdated.rows_max, outdated.said_before_ms)
+            (last,) = connection.execute(PRUNE_UP_TO, asked).fetchone()
             if last is not None:
-                connection.execute(PRUNE_STATES.format("?1", "?2"), (partition, last))
-                connection.execute(PRUNE_STATUSES.format("?1", "?2"), (partition, last))
-            oldest = connection.execute(OLDEST.format("?"), (partition,)).fetchone()
+                connection.execute(PRUNE_STATES, (partition, last, last))
+                connection.execute(PRUNE_STATUSES, (partition, last))
+            oldest = connection.execute(OLDEST, (partition,)).fetchone()
             return None if oldest is None else int(oldest[0])
 
         return self._transaction(remove)
 
     def search(self, search: Search) -> Page:
         """See Database."""
-        query = search_query(search)
-        return page_of(search, self._transaction(lambda each: each.execute(query.text, query.values).fetchall()))
+        return page_of(search, self._read(search_query(search)))
 
     def story(self, user_id: str, type: str, notification_id: str) -> list[StatusRow]:
         """See Database."""
-        query = story_query(user_id, type, notification_id)
-        return story_of(self._transaction(lambda each: each.execute(query.text, query.values).fetchall()))
+        return story_of(self._read(story_query(user_id, type, notification_id)))
 
-    def forget(self, user_id: str) -> int:
+    def interrupt(self) -> None:
         """See Database."""
-
-        def remove(connection: sqlite3.Connection) -> int:
-            removed = [connection.execute(each.format("?"), (storable(user_id),)).rowcount for each in FORGET]
-            return sum(removed[:-1])
-
-        return self._transaction(remove)
+        connection = self._connection
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.interrupt()
 
     def close(self) -> None:
         """See Database."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _overwrite(self, on: bool) -> None:
+        with suppress(sqlite3.Error):  # what fails here fails in the transaction, where it is said
+            self._connected().execute(f"PRAGMA secure_delete = {'ON' if on else 'OFF'}")
+
+    def _read(self, query: Query) -> list[Any]:
+        return self._transaction(lambda connection: connection.execute(query.text, query.values).fetchall())
 
     def _transaction(self, work: Callable[[sqlite3.Connection], Done]) -> Done:
         try:
@@ -189,17 +251,43 @@ class SqliteDatabase:
         return self._connection
 
 
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    """Return whether whoever makes them has come to the end: it is one transaction."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ringonce_history'"
+    return connection.execute(query).fetchone() is not None
+
+
 def _hold(connection: sqlite3.Connection, claim: Claim) -> None:
-    values = (claim.next_offset, claim.partition, claim.epoch)
-    if connection.execute(_MOVE, values).rowcount != 1:
-        raise FencedError(f"partition {claim.partition} has another owner")
+    if connection.execute(MOVE, (claim.next_offset, *claim.part, claim.epoch)).rowcount != 1:
+        raise FencedError(f"{claim.part.stream}-{claim.part.number} has another owner")
 
 
-_MOVE: Final = (
-    "UPDATE ringonce_partitions SET next_offset = COALESCE(?, next_offset) WHERE status_partition = ? AND epoch = ?"
-)
-_CLAIM: Final = (
-    "INSERT INTO ringonce_partitions (status_partition, epoch, owner) VALUES (?, 1, ?) "
-    "ON CONFLICT (status_partition) DO UPDATE SET epoch = ringonce_partitions.epoch + 1, owner = excluded.owner "
-    "RETURNING status_partition, epoch, next_offset"
-)
+def _put(connection: sqlite3.Connection, statement: Callable[[str], str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows, many with each statement; what is left over, row by row."""
+    if not rows:
+        return
+    one = f"({', '.join('?' * len(rows[0]))})"
+    whole = len(rows) - len(rows) % ROWS_AT_ONCE
+    if whole:
+        text = statement(f"VALUES {', '.join([one] * ROWS_AT_ONCE)}")
+        for start in range(0, whole, ROWS_AT_ONCE):
+            connection.execute(text, [value for row in rows[start : start + ROWS_AT_ONCE] for value in row])
+    connection.executemany(statement(f"VALUES {one}"), rows[whole:])
+
+
+def _without_erased(connection: sqlite3.Connection, rows: list[StatusRow]) -> tuple[list[StatusRow], set[Event]]:
+    """Return what is to be written, and the events that are passed over from now on."""
+    oldest_ms = min(row.at_ms for row in rows)
+    users, events = connection.execute(ANY_ERASED, (oldest_ms,)).fetchall()[0]
+    if not users and not events:
+        return rows, set()
+    erased: set[Event] = set()
+    if events:
+        asked = sorted({(row.origin_partition, row.origin_offset) for row in rows})
+        erased = set(connection.execute(_ERASED_AMONG, (json.dumps(asked),)).fetchall())
+    said_before: dict[str, int] = {}
+    if users:
+        digests = {digest_of(user): user for user in {row.user_id for row in rows}}
+        found = connection.execute(_SAID_BEFORE, (oldest_ms, json.dumps(list(digests)))).fetchall()
+        said_before = {digests[digest]: before_ms for digest, before_ms in found}
+    return without_erased(rows, said_before, erased)
