@@ -22,8 +22,8 @@ from streams.history.database import (
     Database,
     DatabaseDownError,
     DatabaseRefusesError,
-    Source,
     history_address,
+    history_source,
     open_database,
 )
 from streams.history.documents import page_document, story_document
@@ -82,10 +82,6 @@ async def _keep(settings: Settings, database: Database, wait_seconds: float, whe
         fail("\n".join(report.differences), 2)
     say(f"history of {TopicNames.of(settings).statuses} in {where}, for {settings.history_keep_days} days")
     await HistorySink(settings, open_codec(settings), database, SinkOptions(say)).run(stop)
-
-
-def _source(settings: Settings) -> Source:
-    return Source(TopicNames.of(settings).statuses, settings.partitions)
 
 
 @history.command()
@@ -173,7 +169,7 @@ def _asked(ask: Callable[[Database], Done], read_only: bool = True) -> Done:
     settings = load_settings()
     database = open_database(history_address(settings), read_only=read_only)
     try:
-        database.open(_source(settings))
+        database.open(history_source(settings))
         return ask(database)
     except DatabaseRefusesError as error:
         fail(f"{ENV_PREFIX}HISTORY_URL: {error}", 2)

@@ -17,6 +17,7 @@ from streams.history.database import (
     DatabaseDownError,
     DatabaseRefusesError,
     history_address,
+    history_source,
     open_database,
 )
 from streams.policies.profiles import NotFound, Profile, Unavailable, Unusable
@@ -141,7 +142,7 @@ async def _history(settings: Settings) -> Finding:
     address = history_address(settings)
     database = open_database(address, read_only=True)
     try:
-        await asyncio.to_thread(database.open, TopicNames.of(settings).statuses)
+        await asyncio.to_thread(database.open, history_source(settings))
     except DatabaseDownError as error:
         return fail("history", f"{address} does not answer: {error}", "is it there, and may this machine reach it?")
     except DatabaseRefusesError as error:

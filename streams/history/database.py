@@ -17,6 +17,7 @@ from streams.history.queries import Page, Search
 from streams.history.rows import StatusRow
 from streams.history.schema import EDITION
 from streams.settings import Settings
+from streams.topics import TopicNames
 
 HISTORY_FILE = "history.db"
 Stream = Literal["statuses", "device-changes"]
@@ -146,6 +147,11 @@ def check_kept(kept: Mapping[str, str], source: Source) -> str:
             f"it holds the history of {source.topic} of the cluster {cluster}, and this one is {source.cluster}: {own}"
         )
     return kept["id"]
+
+
+def history_source(settings: Settings) -> Source:
+    """Return what the history of an installation is of, as far as settings say."""
+    return Source(TopicNames.of(settings).statuses, settings.partitions)
 
 
 def history_address(settings: Settings) -> SqliteAddress | PostgresAddress:
