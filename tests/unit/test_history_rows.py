@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,7 +180,7 @@ def test_addresses_are_read_and_show_no_password() -> None:
     assert str(server) == repr(server) == "PostgreSQL, db:5432/pushes"
     assert server.without_secrets("p@ss p%40ss other pushes") == "*** *** *** pushes"
     assert str(read_address("sqlite:///var/h.db")) == "SQLite, /var/h.db"
-    assert read_address("sqlite:h%20i.db") == SqliteAddress(read_address("sqlite:h i.db").path)  # type: ignore[union-attr] # files
+    assert read_address("sqlite:h%20i.db") == SqliteAddress(Path("h i.db"))
 
 
 @pytest.mark.parametrize(
