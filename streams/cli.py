@@ -17,6 +17,7 @@ from streams.commands import (
     doctor,
     forget,
     history,
+    keys,
     publish,
     schedule,
     template,
@@ -32,7 +33,7 @@ from streams.types_file import TypesFileError
 
 COMMANDS = (
     *(demo, worker, topics, publish, broadcast, devices, template, schedule, forget),
-    *(dead_letters, history, audit, doctor, broker, version),
+    *(dead_letters, history, audit, doctor, keys, broker, version),
 )
 
 app = typer.Typer(

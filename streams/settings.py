@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.api_settings import ApiSettings
 from streams.history.address import read_address
 from streams.policies.rendering import known_locale
 from streams.profiles.address import check_url_template
@@ -47,6 +48,7 @@ _GROUPS: dict[str, type[BaseModel]] = {
     "fcm": FcmSettings,
     "webpush": WebPushSettings,
     "webhook": WebhookSettings,
+    "api": ApiSettings,
 }
 
 
@@ -200,6 +202,14 @@ class Settings(BaseSettings):
         "addresses (`0.0.0.0`), the address that this machine reaches Kafka from.",
     )
     web_port: int = Field(6066, ge=0, le=65_535, description="Their port; 0: any free one.")
+
+    cluster_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="What workers sign with, the same for all: at least 32 characters of chance. Unset: made once for "
+        "this machine, beside the file of API keys.",
+    )
+    api: ApiSettings = ApiSettings()
 
     clock_skew_seconds_max: float = Field(
         5.0,

@@ -38,6 +38,7 @@ from streams.topics import ensure_topics
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
 from streams.web.front import FrontParts, install_front
+from streams.web.security.security import open_security
 from streams.worker_metrics import WorkerCollector
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     restarted = RESTARTS_VARIABLE in os.environ
     wait_seconds = max(options.wait_seconds, OUTAGE_SECONDS_MAX) if restarted else options.wait_seconds
     # What is wrong with the settings is said at once, and not after a minute of waiting for Kafka.
+    security = open_security(settings)
     connectors = open_connectors(settings)
     user_service = open_user_service(settings)
     types = NotificationTypes.load(settings.types_file)
@@ -111,7 +113,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         )
     )
     os.environ[WEB_PORT_VARIABLE] = str(app.conf.web_port)
-    front = install_front(FrontParts(app, settings, types, codec, library))
+    front = install_front(FrontParts(app, settings, types, codec, library, security))
     audit = ContinuousAudit(app, settings, types, codec)
     app.metrics.add(AuditCollector(audit))
     app.metrics.add(TemplatesCollector(library))

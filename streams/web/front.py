@@ -29,6 +29,8 @@ from streams.web.openapi_view import openapi_routes
 from streams.web.preferences_views import install_preferences_views
 from streams.web.profile_views import install_profile_views
 from streams.web.schedule_views import install_schedule_views
+from streams.web.security.install import install_security
+from streams.web.security.security import Security, open_security
 from streams.web.templates_views import install_templates_views
 from streams.web.views import install_views
 
@@ -42,6 +44,7 @@ class FrontParts:
     types: NotificationTypes
     codec: Codec
     library: TemplateLibrary
+    security: Security | None = None  # else what the settings say
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ def install_front(parts: FrontParts) -> Front:
     app, settings, types, codec = parts.app, parts.settings, parts.types, parts.codec
     topics = TopicNames.of(settings)
     routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
+    install_security(app, parts.security or open_security(settings), routing)
     commands = ScheduleCommands(settings, codec)
     broadcasts = BroadcastCommands(settings, codec)
     intake = Intake(settings)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import httpx
+from aiohttp import web
 
 from schemas.keys import partition_of
 from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
 
-FORWARDED_HEADER = "ringonce-forwarded"
+logger = logging.getLogger(__name__)
+
+FORWARDED_HEADER = "ringonce-forwarded"  # past the guard it is there only where a worker of ours has signed it
+SIGNATURE_HEADER = "ringonce-signature"  # on the answer to a forwarded request whose signature is not accepted
 SYSTEM_HEADER = "ringonce-system"  # on every answer about a slot: the app id of the worker that gave it
 FORWARD_SECONDS_MAX = 5.0
 FORWARDS_AT_ONCE_MAX = 50
@@ -48,6 +54,8 @@ class Routing:
         self._app = app
         self._client: httpx.AsyncClient | None = None
         self._doubtful_until = 0.0
+        self.sign: Callable[[str, str, str], str] = lambda method, target, to: "1"
+        """What says for whom a request is forwarded: by its method, its path with query, and the URL of the worker."""
 
     @property
     def settled(self) -> bool:
@@ -85,9 +93,17 @@ class Routing:
         try:
             async with asyncio.timeout(FORWARD_SECONDS_MAX):
                 asked = f"{url.rstrip('/')}/{quoted}" + (f"?{query}" if query else "")
-                answer = await self._client.get(asked, headers={FORWARDED_HEADER: "1"})
+                request = self._client.build_request("GET", asked)
+                request.headers[FORWARDED_HEADER] = self.sign("GET", request.url.raw_path.decode("ascii"), url)
+                answer = await self._client.send(request)
         except (httpx.HTTPError, TimeoutError):
             return None
+        if SIGNATURE_HEADER in answer.headers:
+            logger.error("%s does not accept what this worker signs: %s", url, answer.text[:500])
+            raise web.HTTPServiceUnavailable(
+                reason="another worker does not accept what this one signs: RINGONCE_CLUSTER_SECRET and the time must "
+                "be the same on both"
+            )
         # The address of a worker that is gone may be somebody else's by now.
         return answer if answer.headers.get(SYSTEM_HEADER) == self._app.conf.id else None
 

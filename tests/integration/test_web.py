@@ -80,7 +80,7 @@ def raw(url: str, path: bytes, method: bytes = b"GET") -> tuple[int, dict[str, s
     """Send a request line with exactly these bytes; return status, headers in lower case, and body."""
     host, port = urlsplit(url).hostname, urlsplit(url).port
     with socket.create_connection((host or "", port or 0), timeout=SECONDS_MAX) as connection:
-        connection.sendall(method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(method + b" " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")

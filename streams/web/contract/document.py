@@ -18,8 +18,9 @@ from streams.web.problems import ProblemDocument
 
 Schema = dict[str, Any]
 REF: Final = "#/components/schemas/{model}"
-ANY_MAY: Final = (400, 406, 429)
-"""Whatever is asked for: what cannot be read, what nobody answers in, and too much at once."""
+ANY_MAY: Final = (400, 403, 406, 421, 429)
+"""Whatever is asked for: what cannot be read, what a web page elsewhere sends, what nobody answers in, what is
+called by another name, and too much at once."""
 KEYS_MAY: Final = (401, 403)
 BODIES_MAY: Final = (413, 415)
 HEADERS: Final[Mapping[str, Schema]] = {
@@ -192,6 +193,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     409: "Conflict",
     413: "TooLarge",
     415: "MediaType",
+    421: "Misdirected",
     422: "Unprocessable",
     429: "Busy",
     503: "Unavailable",
@@ -199,12 +201,13 @@ _PROBLEMS: Final[Mapping[int, str]] = {
 _SAID: Final[Mapping[int, str]] = {
     400: "Nothing was done: what is wrong, for each field.",
     401: "There is no key, or nobody knows it.",
-    403: "The key has not the scope that this needs.",
+    403: "The key has not the scope that this needs, or a web page elsewhere asked.",
     404: "There is none.",
     406: "It is answered in no type that the header Accept takes.",
     409: "Nothing was done: it contradicts what is there already.",
     413: "Nothing was done: it has more than is taken at once.",
     415: "Nothing was done: the body is of another type or encoding.",
+    421: "A worker without keys is called by an address, by `localhost` or by its own name only.",
     422: "It was understood and cannot be carried out.",
     429: "Nothing was done: more is under way than can be taken. Ask again.",
     503: "It may have been done, and doing it again changes nothing; or partitions are moving. Ask again.",

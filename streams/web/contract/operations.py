@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from streams.web.contract import broadcasts, dead_letters, notifications, schedule, templates, users, worker
+from streams.web.contract import broadcasts, dead_letters, notifications, schedule, session, templates, users, worker
 from streams.web.contract.operation import Operation, Scope
 
 TAGS: Final[Mapping[str, str]] = {
@@ -17,6 +17,7 @@ TAGS: Final[Mapping[str, str]] = {
     "broadcasts": "One notification for many.",
     "dead letters": "What could not be worked on.",
     "templates": "What is said.",
+    "session": "Who the page speaks for.",
     "worker": "The worker itself.",
 }
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -26,6 +27,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *broadcasts.OPERATIONS,
     *dead_letters.OPERATIONS,
     *templates.OPERATIONS,
+    *session.OPERATIONS,
     *worker.OPERATIONS,
 )
 _SCOPES: Final[Mapping[tuple[str, str], Scope]] = {(each.method, each.path): each.scope for each in OPERATIONS}

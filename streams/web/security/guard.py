@@ -1,0 +1,150 @@
+"""The guard: every request passes it before its view. It asks the table what the route needs, and who is asking."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from aiohttp import web
+
+from streams.policies.token_buckets import BucketRule, TokenBuckets
+from streams.web.problems import Handler
+from streams.web.security.authentication import CSRF_HEADER, Authentication
+from streams.web.security.callers import CALLER, NOBODY, Caller
+from streams.web.security.keys import KeyRefusedError
+from streams.web.security.origins import foreign_origin, host_is_ours
+from streams.web.security.refusals import REALM, DeniedError, no_key, too_many
+from streams.web.security.scopes import SAFE_METHODS, Rule, rule_of
+from streams.web.security.security import Security
+
+logger = logging.getLogger(__name__)
+
+NAMES_MAX: Final = 10_000  # addresses and keys whose requests are counted at the same time
+BURST_SECONDS: Final = 2.0
+HEALTH: Final = ("/health/live", "/health/ready")
+
+
+class Guard:
+    """Decides which requests reach their views. One for each worker."""
+
+    def __init__(self, security: Security, authentication: Authentication) -> None:
+        self._security = security
+        self.authentication = authentication
+        self._under_way = 0
+        api = security.settings.api
+        self._of_key = TokenBuckets(_rule(api.per_second_max), NAMES_MAX)
+        self._anonymous = TokenBuckets(_rule(api.anonymous_per_second_max), NAMES_MAX)
+        failed = api.failed_per_minute_max
+        self._failed = TokenBuckets(BucketRule(failed / 60, max(1.0, failed)), NAMES_MAX)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse the request, or let its view answer."""
+        try:
+            rule = self._rule_of(request)
+            caller = self._caller(request, rule)
+            self._check_rate(request, rule, caller)
+            self._check_access(rule, caller)
+            with self._place(rule, caller):
+                CALLER.set(caller)
+                response = await handler(request)
+        except DeniedError as error:
+            return error.answer()
+        if caller.by == "session":
+            self.authentication.renew(request, response)
+        return response
+
+    def _rule_of(self, request: web.Request) -> Rule | None:
+        """Return the rule of the route; None: there is no such route, and the router is going to say so."""
+        resource = request.match_info.route.resource
+        if resource is None:
+            return None
+        rule = rule_of(request.method, resource.canonical)
+        if rule is None:
+            logger.error("%s %s has no entry in the table of scopes", request.method, resource.canonical)
+            raise DeniedError(403, "nobody may call this: it has no entry in the table of scopes")
+        length = request.content_length or 0
+        if rule.bytes_max is not None and length > rule.bytes_max:
+            raise DeniedError(413, f"the body has {length:,} bytes, at most {rule.bytes_max:,} are taken here")
+        return rule
+
+    def _caller(self, request: web.Request, rule: Rule | None) -> Caller:
+        authentication = self.authentication
+        try:
+            caller = authentication.caller(request)
+        except KeyRefusedError as error:
+            raise self.failed(request, error) from None
+        if caller.by in ("key", "worker") or rule is None or request.path in HEALTH:
+            return caller  # a page elsewhere has no key, and cannot send a header by which it would need one
+        is_public = rule.access == "public"
+        foreign = foreign_origin(request.method, request.headers, is_page=is_public)
+        if foreign is not None:
+            raise DeniedError(403, foreign)
+        if authentication.is_open or rule.access == "metrics":
+            host = request.headers.get("Host", "")
+            if not host_is_ours(host, self._security.hosts):
+                detail = (
+                    f"Host: {host[:100]} is no name of this worker; RINGONCE_API_ALLOWED_HOSTS names those that are"
+                )
+                raise DeniedError(421, detail)
+        is_login = is_public and request.method == "POST"
+        needs_token = caller.by == "session" and request.method not in SAFE_METHODS and not is_login
+        if needs_token and not authentication.has_csrf_token(request, caller.session_id):
+            raise DeniedError(403, f"{CSRF_HEADER}: must be the csrf_token that GET /session tells")
+        return caller
+
+    def failed(self, request: web.Request, error: KeyRefusedError) -> DeniedError:
+        """Count a refused key, and return with what it is refused."""
+        wait = self._failed.take(self.authentication.address(request), time.monotonic())
+        if wait:
+            return too_many("too many refused keys from this address", wait)
+        return no_key(str(error), is_wrong=True)
+
+    def _check_rate(self, request: web.Request, rule: Rule | None, caller: Caller) -> None:
+        now = time.monotonic()
+        if caller.key_id and caller.by != "worker":
+            wait = self._of_key.take(caller.key_id, now)
+        elif caller is NOBODY and request.path not in HEALTH:
+            wait = self._anonymous.take(self.authentication.address(request), now)
+        else:
+            wait = 0.0
+        if wait:
+            raise too_many("more requests than one caller may send", wait)
+
+    def _check_access(self, rule: Rule | None, caller: Caller) -> None:
+        if rule is None or rule.access == "public":
+            return
+        if rule.access == "metrics":
+            if self._security.metrics_are_open:
+                return
+            scope = "read"
+        else:
+            scope = rule.access
+        if caller is NOBODY:
+            raise no_key(f"an API key with the scope {scope} is needed: Authorization: Bearer …")
+        if scope not in caller.scopes:
+            challenge = f'{REALM}, error="insufficient_scope", scope="{scope}"'
+            raise DeniedError(
+                403, f"the scope {scope} is needed, and this key has it not", {"WWW-Authenticate": challenge}
+            )
+
+    @contextmanager
+    def _place(self, rule: Rule | None, caller: Caller) -> Iterator[None]:
+        """Hold a place among those that are under way. Forwarded ones were counted where they came in."""
+        if caller.by == "worker" or rule is None:
+            yield
+            return
+        if self._under_way >= self._security.settings.api.requests_max and rule.access != "public":
+            raise DeniedError(503, f"{self._under_way} requests are under way already; ask again")
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+
+def _rule(per_second: float) -> BucketRule:
+    return BucketRule(per_second, max(1.0, per_second * BURST_SECONDS))
