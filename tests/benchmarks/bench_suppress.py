@@ -7,7 +7,8 @@
 documentation writes it (faust_tutorial.py), on a tenth of the events. All work on the embedded broker, in
 a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events
 become readable. The time ends when the last offset is committed; for the tutorial, which commits every 2.8 s, already
-when its last status is on the topic. The runs are interleaved, so that a busy minute of the machine strikes all.
+when its last status is on the topic. The runs are interleaved, so that a busy minute of the machine strikes all. `--against` measures a checkout of
+another version beside this one: what a change costs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -41,12 +43,14 @@ LOOK_SECONDS: Final = 0.02  # how exactly the end of a run is known
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """One way to do it. `events_share`: which part of the events it is given."""
+    """One way to do it. `events_share`: which part of the events it is given. `checkout`: whose code it is."""
 
     name: str
     module: str
     ends_with: Literal["commit", "status"]
     events_share: float = 1.0
+    checkout: Path | None = None
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 IMPLEMENTATIONS: Final = (
@@ -75,7 +79,9 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
             async with Feed(bootstrap, names.topic("notifications"), workload) as feed:
                 if implementation.ends_with == "commit":
                     await feed.fill()
-                async with worker(implementation.module, options) as process:
+                async with worker(
+                    implementation.module, options, dict(implementation.environment), implementation.checkout
+                ) as process:
                     cpu, started_at = process.cpu_seconds(), time.perf_counter()
                     if implementation.ends_with == "status":
                         await feed.fill()  # it reads what is not committed, and would not wait
@@ -128,13 +134,13 @@ async def _until_done(
             await consumer.stop()
 
 
-async def bench(bootstrap: str, events: int, partitions: int, runs: int, only: list[str]) -> list[Run]:
-    """So many runs of each implementation, interleaved."""
+async def bench(bootstrap: str, events: int, partitions: int, runs: int, wanted: Sequence[Implementation]) -> list[Run]:
+    """So many runs of each implementation, interleaved: every second round the other way round, so that none is always
+    the first."""
     found = []
-    wanted = [one for one in IMPLEMENTATIONS if not only or one.name in only]
     workloads = {one: make_workload(int(events * one.events_share), partitions) for one in wanted}
     for number in range(runs):
-        for implementation in wanted:
+        for implementation in wanted if number % 2 == 0 else wanted[::-1]:
             run = await measure(implementation, bootstrap, workloads[implementation])
             found.append(run)
             print(
@@ -155,10 +161,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
     parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")
     parser.add_argument("--only", action="append", default=[], choices=[one.name for one in IMPLEMENTATIONS])
+    parser.add_argument("--against", type=Path, help="a checkout of another version, measured beside this one")
     arguments = parser.parse_args()
+    wanted = [one for one in IMPLEMENTATIONS if not arguments.only or one.name in arguments.only]
+    if arguments.against is not None:
+        other = Implementation(
+            "ringonce, other", "tests.suppress_worker", "commit", checkout=arguments.against.resolve()
+        )
+        wanted.append(other)
     with contextlib.ExitStack() as stack:
         bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
-        runs = asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, arguments.runs, arguments.only))
+        runs = asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, arguments.runs, wanted))
     command = f"python -m tests.benchmarks.bench_suppress {' '.join(sys.argv[1:])}".strip()
     print(write_results(runs, command, arguments.partitions, arguments.json))
 

@@ -57,17 +57,23 @@ class WorkerProcess:
 
 @contextlib.asynccontextmanager
 async def worker(
-    module: str, settings: Mapping[str, Any], environment: Mapping[str, str] | None = None
+    module: str,
+    settings: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    checkout: Path | None = None,
 ) -> AsyncIterator[WorkerProcess]:
     """A process that has said `ready`; told to stop at the end. Raises RuntimeError if it ends before.
 
-    `settings` are its argument, as JSON; `environment` comes on top of ours.
+    `settings` are its argument, as JSON; `environment` comes on top of ours. `checkout`: of another version that it is
+    the code of.
     """
+    path = {} if checkout is None else {"PYTHONPATH": str(checkout)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, json.dumps(settings)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **path, **(environment or {})},
+        cwd=checkout,
     )
     try:
         assert process.stdout is not None
