@@ -46,6 +46,7 @@ lock: $(VENV)/dev.stamp  ## Choose the versions of all dependencies and of Kafka
 docs: $(VENV)/dev.stamp  ## Write the generated pages of docs/ anew
 	$(BIN)/python scripts/write_configuration.py
 	$(BIN)/python scripts/write_metrics.py
+	$(BIN)/python scripts/write_dashboard.py
 
 clean:  ## Remove the virtual environment and local state
 	rm -rf $(VENV) .ringonce

@@ -25,6 +25,8 @@ is `other`), and the types that the types file names; all others are `other`.
 
 Nothing is counted event by event through a client library: a step adds up what it did in plain numbers, and `/metrics`
 reads them when it is asked.
+
+Alerts are in `deploy/prometheus`, a dashboard is in `deploy/grafana`, and what to do is in [runbook.md](runbook.md).
 """
 
 

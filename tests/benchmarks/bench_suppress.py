@@ -7,8 +7,8 @@
 documentation writes it (faust_tutorial.py), on a tenth of the events. All work on the embedded broker, in
 a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events
 become readable. The time ends when the last offset is committed; for the tutorial, which commits every 2.8 s, already
-when its last status is on the topic. The runs are interleaved, so that a busy minute of the machine strikes all. `--against` measures a checkout of
-another version beside this one: what a change costs.
+when its last status is on the topic. The runs are interleaved, so that a busy minute of the machine strikes all.
+`--against` measures a checkout of another version beside this one: what a change costs.
 """
 
 from __future__ import annotations
