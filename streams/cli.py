@@ -15,6 +15,7 @@ from streams.commands import (
     demo,
     devices,
     doctor,
+    explain,
     forget,
     history,
     keys,
@@ -32,7 +33,7 @@ from streams.templates.documents import TemplatesError
 from streams.types_file import TypesFileError
 
 COMMANDS = (
-    *(demo, worker, topics, publish, broadcast, devices, template, schedule, forget),
+    *(demo, worker, topics, publish, broadcast, devices, template, schedule, explain, forget),
     *(dead_letters, history, audit, doctor, keys, broker, version),
 )
 

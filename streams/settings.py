@@ -254,6 +254,13 @@ class Settings(BaseSettings):
         description="Dead letters per minute; each stage has its equal share on each partition, and takes nothing more "
         "when that is used up, so that a bad deployment does not drain a topic into them. 0: no limit.",
     )
+    stories_hours: float = Field(
+        24.0,
+        ge=0,
+        le=168,
+        description="For so long a worker can tell how each notification came to its end; at most as long as "
+        "`statuses` is kept. 0: not at all.",
+    )
     history_url: Annotated[SecretStr, AfterValidator(_history_url)] | None = Field(
         None,
         description="Where `ringonce history` keeps every status: `postgresql://user:password@host/database` (or what "

@@ -30,6 +30,7 @@ from streams.lane.lane import wall_ms
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
 from streams.profiles.metrics import UserServiceCollector
 from streams.settings import Settings, SettingsError
+from streams.stories.follower import Stories
 from streams.templates.collector import TemplatesCollector
 from streams.templates.folder import TemplateFolder
 from streams.templates.follower import TemplateFollower, TemplatesUnreadError
@@ -113,7 +114,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         )
     )
     os.environ[WEB_PORT_VARIABLE] = str(app.conf.web_port)
-    front = install_front(FrontParts(app, settings, types, codec, library, security))
+    stories = Stories(app, settings, codec) if settings.stories_hours else None
+    front = install_front(FrontParts(app, settings, types, codec, library, security, stories))
     audit = ContinuousAudit(app, settings, types, codec)
     app.metrics.add(AuditCollector(audit))
     app.metrics.add(TemplatesCollector(library))
@@ -130,7 +132,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     follower = TemplateFollower(settings, codec, library)
     try:
         await follower.load()
-        besides = [audit.run(), follower.run(), *([folder.run()] if folder is not None else [])]
+        besides = [audit.run(), follower.run(), *(each.run() for each in (folder, stories) if each is not None)]
         return await _run_app(app, besides, stop, options)
     except (TemplatesUnreadError, KafkaError, RegistryError) as error:
         return error

@@ -143,6 +143,14 @@ class Lane(ABC):
         """Return how far each topic has arrived."""
         return dict(self._received)
 
+    def settled(self, topic: str) -> int:
+        """Return the offset before which every record of a topic is decided on and committed.
+
+        What only passes transaction markers is committed by and by, and settled at once.
+        """
+        waits = self.progress.oldest_ms(topic) is not None
+        return self.progress.offsets[topic] if waits else self._received[topic]
+
     def offer(self, chunk: Chunk) -> None:
         """Take a chunk. Raises RecordsLostError when one before it is missing; a chunk seen before is passed over."""
         received = self._received[chunk.topic]

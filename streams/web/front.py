@@ -15,6 +15,7 @@ from streams.publish.device_changes import private_allowed
 from streams.publish.intake import Intake
 from streams.publish.schedule_commands import ScheduleCommands
 from streams.settings import Settings
+from streams.stories.follower import Stories
 from streams.templates.library import TemplateLibrary
 from streams.templates.prerender import Prerender
 from streams.topics import TopicNames
@@ -31,6 +32,8 @@ from streams.web.profile_views import install_profile_views
 from streams.web.schedule_views import install_schedule_views
 from streams.web.security.install import install_security
 from streams.web.security.security import Security, open_security
+from streams.web.slot_reads import SlotReads
+from streams.web.story_views import StoryParts, install_story_views
 from streams.web.templates_views import install_templates_views
 from streams.web.views import install_views
 
@@ -45,6 +48,7 @@ class FrontParts:
     codec: Codec
     library: TemplateLibrary
     security: Security | None = None  # else what the settings say
+    stories: Stories | None = None  # None: none are told
 
 
 @dataclass(slots=True)
@@ -63,7 +67,8 @@ def install_front(parts: FrontParts) -> Front:
     """Install every view in the app's web server; the caller closes what is returned."""
     app, settings, types, codec = parts.app, parts.settings, parts.types, parts.codec
     topics = TopicNames.of(settings)
-    routing = install_views(app, cast(LaneTable, app.tables["slots"]), types)
+    slots = SlotReads(cast(LaneTable, app.tables["slots"]), types, parts.stories)
+    routing = install_views(app, slots)
     install_security(app, parts.security or open_security(settings), routing)
     commands = ScheduleCommands(settings, codec)
     broadcasts = BroadcastCommands(settings, codec)
@@ -79,5 +84,6 @@ def install_front(parts: FrontParts) -> Front:
     install_devices_views(app, routing, intake, codec, topics, private_allowed(settings))
     install_preferences_views(app, routing, intake, codec, topics.preferences)
     install_profile_views(app, routing, intake, codec, topics.profiles)
+    stories = install_story_views(StoryParts(app, settings, codec, routing, slots, parts.stories))
     cast(LaneWeb, app.web).web_app.add_routes(openapi_routes(app.conf.id))
-    return Front([routing.close, commands.close, broadcasts.close, intake.close])
+    return Front([routing.close, commands.close, broadcasts.close, intake.close, stories.close])

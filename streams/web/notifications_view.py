@@ -43,11 +43,22 @@ def _taken(values: Sequence[dict[str, Any]], is_batch: bool) -> web.Response:
     taken = [
         {
             "notification_id": each["notification_id"],
-            "slot_url": f"/slots/{quote(each['user_id'], safe='')}/{quote(each['type'], safe='')}",
+            "slot_url": f"/slots/{_quoted(each['user_id'])}/{_quoted(each['type'])}",
+            "status_url": status_url(each["user_id"], each["type"], each["notification_id"]),
         }
         for each in values
     ]
     return web.json_response(taken if is_batch else taken[0], status=202)
+
+
+def status_url(user_id: str, type: str, notification_id: str) -> str:
+    """Return where a notification tells what became of it."""
+    return f"/notifications/{_quoted(user_id)}/{_quoted(type)}/{_quoted(notification_id)}"
+
+
+def _quoted(part: str) -> str:
+    # A dot segment would be taken out of a path on its way.
+    return quote(part, safe="").replace(".", "%2E")
 
 
 def read_notifications(body: bytes, key: str | None) -> tuple[list[dict[str, Any]], bool]:

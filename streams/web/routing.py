@@ -67,7 +67,10 @@ class Routing:
 
     def owner(self, table: LaneTable, stage: str, key: bytes) -> Owner:
         """Return who answers for this key of the table."""
-        partition = partition_of(key, self._app.options.partitions)
+        return self.owner_of(table, stage, partition_of(key, self._app.options.partitions))
+
+    def owner_of(self, table: LaneTable, stage: str, partition: int) -> Owner:
+        """Return who answers for this partition of the table."""
         if partition in self._app.lanes.lanes(stage):
             return Here(partition) if self.settled else Moving()
         own = str(self._app.conf.canonical_url)

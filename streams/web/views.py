@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, cast
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
@@ -12,19 +12,16 @@ from faust.types.web import Request, Response
 from faust.web.views import View
 
 from schemas.keys import slot_key
-from schemas.notification import read_slot
 from schemas.poison import PoisonError
 from streams.lane.app import LaneApp, LaneWeb
-from streams.lane.table import LaneTable
-from streams.stages.slots_table import place_key
-from streams.types_file import NotificationTypes
 from streams.web.problems import CallersMistakes, problem, problems
 from streams.web.routing import FORWARDED_HEADER, SYSTEM_HEADER, Elsewhere, Here, Routing
+from streams.web.slot_reads import SlotReads
 
 KEPT_HEADERS = ("Retry-After", "Content-Type")
 
 
-def install_views(app: LaneApp, slots: LaneTable, types: NotificationTypes) -> Routing:
+def install_views(app: LaneApp, slots: SlotReads) -> Routing:
     """Install the views in the app's web server; the caller closes what is returned."""
     routing = Routing(app)
     cast(LaneWeb, app.web).web_app.middlewares.append(problems)
@@ -59,9 +56,9 @@ def install_views(app: LaneApp, slots: LaneTable, types: NotificationTypes) -> R
         except PoisonError as error:
             return problem(400, error.reason)
         key = slot_key(user, kind)
-        owner = routing.owner(slots, "suppress", key)
+        owner = routing.owner(slots.table, "suppress", key)
         if isinstance(owner, Here):
-            return _state(slots, owner.partition, key, user, kind, types)
+            return _state(slots, owner.partition, key, user, kind)
         if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
             answer = await routing.forward(owner.url, b"slots", user.encode(), kind.encode())
             if answer is not None:
@@ -91,33 +88,11 @@ def _slot_of(request: web.Request) -> tuple[str, str]:
     return user, kind
 
 
-def _state(
-    slots: LaneTable, partition: int, key: bytes, user_id: str, kind: str, types: NotificationTypes
-) -> web.Response:
-    policy = types.policy(kind)
-    limit = 1 if policy is None else policy.limit
-    rows = slots.read(partition, [place_key(key, number) for number in range(limit)])
-    now = time.time_ns() // 1_000_000
-    held = [place for place in (read_slot(row) for row in rows if row is not None) if place.blocked_until > now]
-    if not held:
+def _state(slots: SlotReads, partition: int, key: bytes, user_id: str, kind: str) -> web.Response:
+    state = slots.document(partition, key, time.time_ns() // 1_000_000)
+    if not state["holders"]:
         unknown = "the types file has no such type: a notification sent now would be refused"
         free = "a notification sent now would be admitted"
-        return problem(404, f"nobody holds the slot {user_id}:{kind}; {unknown if policy is None else free}")
-    state: dict[str, Any] = {
-        "user_id": user_id,
-        "type": kind,
-        "partition": partition,
-        "limit": limit,
-        "free_places": limit - len(held),
-        "holders": [
-            {
-                "notification_id": place.notification_id.decode(),
-                "phase": place.phase,
-                "admitted_at": place.admitted_at,
-                "send_by": place.send_by,
-                "blocked_until": place.blocked_until,
-            }
-            for place in held
-        ],
-    }
+        said = unknown if slots.limit(kind) is None else free
+        return problem(404, f"nobody holds the slot {user_id}:{kind}; {said}")
     return web.json_response(state)
