@@ -10,7 +10,7 @@ from streams.publish.schedule_commands import Target
 from streams.stories.keys import name_part, split_sized
 from streams.topics import TopicNames
 from streams.web.slot_reads import SlotReads
-from streams.web.story_documents import event_document, slot_state
+from streams.web.story_documents import event_document, scheduled_event, slot_state
 from streams.web.story_reads import StoryReads
 
 
@@ -46,7 +46,8 @@ class ExplainReads(NamedTuple):
         if found is None and asked.notification_id and asked.slot and asked.origin is None:
             user, _, kind = asked.slot.rpartition(b":")
             target = Target(user.decode(), kind.decode(), asked.notification_id.decode())
-            found = self.reads.pending(partition, target)
+            pending = self.reads.pending(partition, target)
+            found = None if pending is None else scheduled_event(pending, self.topics)
         if found is None:
             await self.reads.freshness.settle([partition])
             found = self._event(partition, asked)

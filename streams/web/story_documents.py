@@ -154,27 +154,32 @@ def recent_document(
     }
 
 
-def scheduled_document(pending: Mapping[str, Any], topics: TopicNames) -> dict[str, Any]:
-    """Return what the schedule has, of which no status is kept any more."""
-    origin = (pending["origin_partition"], pending["origin_offset"])
+def scheduled_event(pending: Mapping[str, Any], topics: TopicNames) -> dict[str, Any]:
+    """Return what is to be said of one that the schedule has, and of which no status is kept any more."""
     is_retry = pending["kind"] == "retry"
-    due = iso_at(pending["due_at"], UTC)
     what = "waits for its next attempt, due at" if is_retry else "is scheduled for"
     return {
         "notification_id": pending["notification_id"],
-        "user_id": pending["user_id"],
-        "type": pending["type"],
         "state": "RETRYING" if is_retry else "DEFERRED",
         "reason": "it waits in the schedule for longer than its statuses are kept",
         "code": "RETRYING" if is_retry else "SCHEDULED",
-        "sentence": f"{pending['notification_id']} {what} {due}.",
+        "sentence": f"{pending['notification_id']} {what} {iso_at(pending['due_at'], UTC)}.",
         "final": False,
         "at": None,
         "until": pending["due_at"],
         "by_notification_id": None,
         "duplicate_of": None,
-        "event": place(topics.notifications, origin),
+        "event": place(topics.notifications, (pending["origin_partition"], pending["origin_offset"])),
         "dead_letter": None,
+    }
+
+
+def scheduled_document(pending: Mapping[str, Any], topics: TopicNames) -> dict[str, Any]:
+    """Return the story of one that the schedule has, and of which no status is kept any more."""
+    return {
+        **scheduled_event(pending, topics),
+        "user_id": pending["user_id"],
+        "type": pending["type"],
         "attempts": pending.get("attempt", 0),
         "answers": [],
         "duplicates": 0,

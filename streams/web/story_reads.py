@@ -112,7 +112,7 @@ class StoryReads:
             return found
         pending = self.pending(partition, target)
         if pending is not None:
-            return pending
+            return {**scheduled_document(pending, self._topics), **self._besides(partition, slot)}
         await self.freshness.settle([partition])
         return self._story(partition, slot, target.notification_id)
 
@@ -122,12 +122,12 @@ class StoryReads:
             return None
         return {
             **story_document(slot, notification_id, steps, left_out, self._topics, self._partitions),
-            "slot": self._slots.document(partition, slot, _now()),
-            "told_until": self._told_until(partition),
+            **self._besides(partition, slot),
         }
 
-    def _told_until(self, partition: int) -> dict[str, Any]:
-        return {"topic": self._topics.statuses, "partition": partition, "offset": self.stories.position(partition)}
+    def _besides(self, partition: int, slot: bytes) -> dict[str, Any]:
+        until = {"topic": self._topics.statuses, "partition": partition, "offset": self.stories.position(partition)}
+        return {"slot": self._slots.document(partition, slot, _now()), "told_until": until}
 
     def pending(self, partition: int, target: Target) -> dict[str, Any] | None:
         """What waits for longer than stories are kept, as the schedule has it."""
@@ -135,10 +135,7 @@ class StoryReads:
         if lane is None:
             return None
         decider = cast(ScheduleDecider, cast(StepLane, lane).decider)
-        found = of_id(decider, target)
-        if found is None:
-            return None
-        return scheduled_document(found, self._topics)
+        return of_id(decider, target)
 
     def steps(self, partition: int, slot: bytes, name: bytes) -> tuple[list[Step], bool]:
         """Return the statuses of an event's name, and whether some are left out."""

@@ -196,6 +196,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     421: "Misdirected",
     422: "Unprocessable",
     429: "Busy",
+    501: "SwitchedOff",
     503: "Unavailable",
 }
 _SAID: Final[Mapping[int, str]] = {
@@ -210,6 +211,7 @@ _SAID: Final[Mapping[int, str]] = {
     421: "A worker without keys is called by an address, by `localhost` or by its own name only.",
     422: "It was understood and cannot be carried out.",
     429: "Nothing was done: more is under way than can be taken. Ask again.",
+    501: "What is asked for is switched off by a setting, which is named.",
     503: "It may have been done, and doing it again changes nothing; or partitions are moving. Ask again.",
 }
 

@@ -20,6 +20,7 @@ class Taken(Shown):
 
     notification_id: str
     slot_url: str = Field(description="Where the state of its slot is shown.")
+    status_url: str = Field(description="Where it tells what became of it.")
 
 
 class NotificationBody(EventFields):

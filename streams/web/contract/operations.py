@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from streams.web.contract import broadcasts, dead_letters, notifications, schedule, session, templates, users, worker
+from streams.web.contract import (
+    broadcasts,
+    dead_letters,
+    notifications,
+    schedule,
+    session,
+    stories,
+    templates,
+    users,
+    worker,
+)
 from streams.web.contract.operation import Operation, Scope
 
 TAGS: Final[Mapping[str, str]] = {
@@ -22,6 +32,7 @@ TAGS: Final[Mapping[str, str]] = {
 }
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *notifications.OPERATIONS,
+    *stories.OPERATIONS,
     *schedule.OPERATIONS,
     *users.OPERATIONS,
     *broadcasts.OPERATIONS,

@@ -32,6 +32,9 @@ class Holder(Shown):
     admitted_at: Ms
     send_by: Ms = Field(description="The last instant at which a request for it may start.")
     blocked_until: Ms
+    suppressed_since: int | None = Field(
+        description="How many were suppressed because of it since it was admitted. Null: nobody has counted."
+    )
 
 
 class Slot(Shown):

@@ -60,6 +60,7 @@ ROUTES: Final[Mapping[tuple[str, str], Rule]] = {
     ("POST", "/schedule/{user_id}/{type}/{notification_id}/cancel"): SEND,
     ("POST", "/schedule/{user_id}/{type}/{notification_id}/move"): SEND,
     ("GET", "/users/{user_id}/notifications"): READ,
+    ("GET", "/users/{user_id}/outlook/{type}"): READ,
     ("GET", "/users/{user_id}/devices"): READ,
     ("PUT", "/users/{user_id}/devices/{device_id}"): SEND,
     ("DELETE", "/users/{user_id}/devices/{device_id}"): SEND,
