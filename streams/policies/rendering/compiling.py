@@ -48,7 +48,8 @@ class Compiled:
             if characters > characters_max + BLANKS_MAX:
                 raise _too_long(characters_max)
             pieces.append(piece)
-        rendering.forget()
+        if rendering.exported_vars:
+            rendering.forget()
         text = "".join(pieces).strip()
         if len(text) > characters_max:
             raise _too_long(characters_max)

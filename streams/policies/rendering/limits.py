@@ -35,7 +35,21 @@ def spend(work: Work, steps: int) -> None:
     """Count these steps. Raises LimitError when it is too many."""
     work.left -= steps
     if work.left < 0:
-        raise LimitError(f"it takes more than {WORK_MAX:,} steps; are there loops in loops?")
+        raise _too_much_work()
+
+
+def spend_on_text(work: Work, text: str, steps: int = 0) -> None:
+    """Count the steps of a text, and these. It is called for each value that is shown, and so calls nothing itself."""
+    length = len(text)
+    if length > VALUE_CHARACTERS_MAX:
+        raise text_too_long(length)
+    work.left -= steps + 1 + (length >> _CHARACTERS_OF_A_STEP_BITS)
+    if work.left < 0:
+        raise _too_much_work()
+
+
+def _too_much_work() -> LimitError:
+    return LimitError(f"it takes more than {WORK_MAX:,} steps; are there loops in loops?")
 
 
 def weigh(value: object) -> int:

@@ -18,7 +18,7 @@ from babel.numbers import format_currency, format_decimal, format_percent, list_
 from jinja2 import TemplateRuntimeError, Undefined, pass_context
 
 from streams.policies.rendering.bounded import in_text
-from streams.policies.rendering.limits import spend, weigh
+from streams.policies.rendering.limits import spend, spend_on_text, weigh
 from streams.policies.rendering.reading import decimal, instant, local, local_second, shown
 from streams.policies.rendering.styles import WRITERS_CACHED, Style, amounts, numbers, percentages
 from streams.policies.rendering.writers import Instant, InstantWriter, instant_writer
@@ -49,8 +49,9 @@ def _localized(write: Callable[..., str], zoned: bool = False, remembers: bool =
     @pass_context
     def call(rendering: Any, value: Any, *args: Any, **kwargs: Any) -> str:
         write_: Callable[..., str] = remembered
+        steps = 0
         if type(value) is str and len(value) <= REMEMBERED_CHARACTERS_MAX:
-            spend(rendering, STEPS + 1)
+            steps = STEPS + 1
         else:
             if isinstance(value, Undefined):
                 in_text(value)  # raises, and names it
@@ -61,7 +62,7 @@ def _localized(write: Callable[..., str], zoned: bool = False, remembers: bool =
             text = write_(rendering.style, rendering.zone, value, *args, **kwargs)
         else:
             text = write_(rendering.style, value, *args, **kwargs)
-        spend(rendering, weigh(text))
+        spend_on_text(rendering, text, steps)
         return text
 
     return call

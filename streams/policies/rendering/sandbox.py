@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace, missing
 
 from streams.policies.rendering.bounded import METHODS, check_operands, in_text, kind_of, plain, printf, short_range
-from streams.policies.rendering.limits import WORK_MAX, spend, weigh
+from streams.policies.rendering.limits import WORK_MAX, spend, spend_on_text, weigh
 from streams.policies.rendering.styles import Style
 
 INTERNAL: Final = " "  # what begins with it is a name that no template can write
@@ -81,7 +81,7 @@ class Missing(StrictUndefined):
 def show(rendering: Any, value: object) -> str:
     """Return what `{{ value }}` puts into the text."""
     text = value if type(value) is str else in_text(value)
-    spend(rendering, weigh(text))
+    spend_on_text(rendering, text)
     return text
 
 
@@ -219,6 +219,5 @@ class Rendering(Context):
 
     def forget(self) -> None:
         """Forget what one template has set, before the next one of the same push."""
-        if self.exported_vars:
-            self.vars.clear()
-            self.exported_vars.clear()
+        self.vars.clear()
+        self.exported_vars.clear()

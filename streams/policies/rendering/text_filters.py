@@ -5,6 +5,7 @@ What is left out makes HTML, draws lots, or lays out pages: nothing that a push 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
@@ -21,6 +22,7 @@ from streams.policies.rendering.sandbox import CALL_STEPS
 
 ROUND_DIGITS_MAX: Final = 20
 SLOW: Final = 8  # so many times the steps of a plain walk, for what looks at each character or item in Python
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.\-~/]*")
 
 Filter = Callable[..., Any]
 
@@ -108,6 +110,12 @@ def _truncate(environment: Any, text: Any, *args: Any, **kwargs: Any) -> str:
     return jinja.do_truncate(environment, in_text(text), *args, **kwargs)
 
 
+def _urlencode(value: Any) -> str:
+    if type(value) is str and _UNRESERVED.fullmatch(value):
+        return value  # a number, a name: most of what is written into links
+    return jinja.do_urlencode(value)
+
+
 def _reverse(value: Any) -> Any:
     return value[::-1] if isinstance(value, str | list | tuple) else _listed(value)[::-1]
 
@@ -161,7 +169,7 @@ FILTERS: Final[dict[str, Filter]] = {
     "truncate": _of_environment(_truncate),
     "unique": _of_environment(jinja.do_unique, SLOW, lists=True),
     "upper": _of_text(jinja.do_upper),
-    "urlencode": counted(jinja.do_urlencode, SLOW),
+    "urlencode": counted(_urlencode, SLOW),
     "wordcount": _of_text(jinja.do_wordcount, SLOW),
 }
 

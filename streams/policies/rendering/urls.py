@@ -10,6 +10,7 @@ from streams.policies.rendering.limits import URL_CHARACTERS_MAX
 # RFC 3986: everything else is percent-encoded.
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):.+")
+_IMAGE = re.compile(rf"https://[A-Za-z0-9\[]{_CHARACTERS.pattern}", re.IGNORECASE)
 _HOST = re.compile(r"https://[A-Za-z0-9\[][^/?#]*", re.IGNORECASE)
 # What these name is run or read by whoever opens it, and not looked up anywhere.
 _REFUSED: Final = frozenset(("javascript", "data", "vbscript", "file", "blob", "about", "view-source"))
@@ -17,6 +18,8 @@ _REFUSED: Final = frozenset(("javascript", "data", "vbscript", "file", "blob", "
 
 def wrong_image(url: str) -> str | None:
     """Say what is wrong with the address of an image, None: nothing."""
+    if len(url) <= URL_CHARACTERS_MAX and _IMAGE.fullmatch(url):
+        return None
     return _wrong(url) or (None if _HOST.match(url) else f"{url[:80]!r} must be an https:// URL")
 
 

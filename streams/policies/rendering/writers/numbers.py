@@ -20,6 +20,7 @@ NumberWriter = Callable[[str], str | None]
 
 # So many digits that Babel's arithmetic, of 28, never rounds any of them.
 _USUAL: Final = re.compile(r"([+-]?)0*([0-9]{1,12})(?:\.([0-9]{1,9}))?")
+_WHOLE_DIGITS_MAX: Final = 12
 _FRACTION_DIGITS_MAX: Final = 12
 _NAME_OF_CURRENCY: Final = "¤¤¤"  # by the plural of the amount
 _THOUSANDS: Final = (3, 3)
@@ -42,10 +43,13 @@ def number_writer(pattern: NumberPattern, locale: Locale, currency: str | None =
     unit, scale, ungrouped = 10**most, pattern.scale, 10 ** pattern.grouping[0]
 
     def write(text: str) -> str | None:
-        found = _USUAL.fullmatch(text)
-        if found is None:
-            return None
-        sign, whole, fraction = found.groups("")
+        if len(text) <= _WHOLE_DIGITS_MAX and text.isdigit() and text.isascii():
+            sign, whole, fraction = "", text, ""
+        else:
+            found = _USUAL.fullmatch(text)
+            if found is None:
+                return None
+            sign, whole, fraction = found.groups("")
         number, excess = int(whole + fraction), len(fraction) - scale - most
         if excess < 0:
             number *= 10**-excess
