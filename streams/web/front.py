@@ -27,6 +27,8 @@ from streams.web.erasure_view import install_erasure_view
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
 from streams.web.openapi_view import openapi_routes
+from streams.web.overview_view import install_overview_view
+from streams.web.page_view import install_page_view
 from streams.web.preferences_views import install_preferences_views
 from streams.web.profile_views import install_profile_views
 from streams.web.schedule_views import install_schedule_views
@@ -74,6 +76,8 @@ def install_front(parts: FrontParts) -> Front:
     broadcasts = BroadcastCommands(settings, codec)
     intake = Intake(settings)
     install_metrics_view(app)
+    install_overview_view(app, routing)
+    install_page_view(app)
     install_schedule_views(app, routing, commands)
     install_erasure_view(app, commands, settings)
     install_broadcast_views(BroadcastParts(app, routing, broadcasts, types))

@@ -9,6 +9,7 @@ from streams.web.contract import (
     broadcasts,
     dead_letters,
     notifications,
+    page,
     schedule,
     session,
     stories,
@@ -40,6 +41,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *templates.OPERATIONS,
     *session.OPERATIONS,
     *worker.OPERATIONS,
+    *page.OPERATIONS,
 )
 _SCOPES: Final[Mapping[tuple[str, str], Scope]] = {(each.method, each.path): each.scope for each in OPERATIONS}
 

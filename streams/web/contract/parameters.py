@@ -37,6 +37,10 @@ Place = Annotated[
         json_schema_extra={"pattern": r"^([A-Za-z0-9._\-]+-)?[0-9]+@[0-9]+$"},
     ),
 ]
+Version = Annotated[
+    str, Field(description="Of the admin page, as `/admin` names it.", examples=["0123456789abcdef"], min_length=1)
+]
+PagePath = Annotated[str, Field(description="Of a file of the admin page.", examples=["main.js"], min_length=1)]
 PATH_PARAMETERS: Final[Mapping[str, Any]] = {
     "user_id": UserId,
     "type": TypeName,
@@ -44,6 +48,8 @@ PATH_PARAMETERS: Final[Mapping[str, Any]] = {
     "device_id": DeviceId,
     "id": BroadcastId,
     "place": Place,
+    "version": Version,
+    "path": PagePath,
 }
 """By the name that a path gives it."""
 

@@ -1,0 +1,116 @@
+"""`GET /overview`: the live figures of all workers. Each answers for itself, and whoever is asked asks the others.
+
+It answers in any case, also while partitions move and where a worker is gone: that is when somebody looks. What is
+missing is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from typing import Any, cast
+
+from aiohttp import web
+
+from schemas.poison import PoisonError
+from streams.lane.app import LaneApp, LaneWeb
+from streams.lane.table import LaneTable
+from streams.web.answers import answered
+from streams.web.overview_merge import SMOOTHED_TICKS, merged
+from streams.web.overview_samples import TICK_MS, TICKS_MAX, Sampler, part_of
+from streams.web.routing import FORWARDED_HEADER, Routing
+
+FORWARD_SECONDS_MAX = 1.5  # one that stands still must not make the page stand still
+AGAIN = "ask again"
+
+
+def install_overview_view(app: LaneApp, routing: Routing) -> None:
+    """Install the view, and take samples as long as the app runs; the caller closes `routing`."""
+    sampler = Sampler(app.metrics.families)
+    app.task(sampler.run)
+    view = OverviewView(app, routing, sampler)
+    cast(LaneWeb, app.web).web_app.router.add_get("/overview", answered(view.overview, app.conf.id, AGAIN))
+
+
+class OverviewView:
+    """The view over the samples of this worker."""
+
+    def __init__(self, app: LaneApp, routing: Routing, sampler: Sampler) -> None:
+        self._app = app
+        self._routing = routing
+        self._sampler = sampler
+        self._table = cast(LaneTable, app.tables["slots"])
+        self._started_at = _now_ms()
+
+    async def overview(self, request: web.Request) -> web.Response:
+        """200 with the ticks from `since` on, milliseconds since the epoch; all that are kept without it."""
+        since = _since(request)
+        # A quantile looks at some ticks before its own.
+        asked = max(0, since - SMOOTHED_TICKS * TICK_MS)
+        part = {"worker": self._worker(), "samples": part_of(self._sampler.since(asked))}
+        if FORWARDED_HEADER in request.headers:
+            return web.json_response(part)
+        others = self._routing.others(self._table)
+        answers = await asyncio.gather(*(self._ask(url, asked) for url in others))
+        silent = [{"url": url, "answered": False} for url, answer in zip(others, answers, strict=True) if not answer]
+        parts = [part, *(answer for answer in answers if answer)]
+        document = {
+            "system": self._app.conf.id,
+            "at": _now_ms(),
+            "tick_ms": TICK_MS,
+            "ticks_max": TICKS_MAX,
+            "partitions": self._app.options.partitions,
+            "workers": [*({**each["worker"], "answered": True} for each in parts), *silent],
+            **merged([each["samples"] for each in parts], since),
+        }
+        return web.json_response(document)
+
+    async def _ask(self, url: str, since: int) -> dict[str, Any] | None:
+        """Return the part of another worker, None: it does not answer in time, or with something else."""
+        try:
+            async with asyncio.timeout(FORWARD_SECONDS_MAX):
+                answer = await self._routing.forward(url, b"overview", query=f"since={since}")
+            if answer is None or answer.status_code != 200:
+                return None
+            part: dict[str, Any] = answer.json()
+            return part if {"worker", "samples"} <= set(part) else None
+        except (TimeoutError, ValueError):
+            return None
+
+    def _worker(self) -> dict[str, Any]:
+        lanes = self._app.lanes
+        return {
+            "url": str(self._app.conf.canonical_url),
+            "process_id": os.getpid(),
+            "version": _version(),
+            "started_at": self._started_at,
+            "ready": self._routing.settled,
+            "partitions": {stage: sorted(lanes.lanes(stage)) for stage in lanes.stages},
+            "queued": {
+                stage: sum(lane.queued_records for lane in lanes.lanes(stage).values()) for stage in lanes.stages
+            },
+        }
+
+
+def _version() -> str | None:
+    try:
+        return installed("ringonce")
+    except PackageNotFoundError:
+        return None
+
+
+def _since(request: web.Request) -> int:
+    unknown = set(request.query) - {"since"}
+    if unknown:
+        raise PoisonError("INVALID_FIELD", f"{', '.join(sorted(unknown))}: no such parameter; since")
+    text = request.query.get("since", "0")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise PoisonError("INVALID_FIELD", f"since: must be milliseconds since the epoch, is {text[:40]!r}")
+    return int(text)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
