@@ -30,6 +30,7 @@ from streams.lane.lane import wall_ms
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
 from streams.profiles.metrics import UserServiceCollector
 from streams.settings import Settings, SettingsError
+from streams.stories.collector import StoriesCollector
 from streams.stories.follower import Stories
 from streams.templates.collector import TemplatesCollector
 from streams.templates.folder import TemplateFolder
@@ -118,6 +119,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     front = install_front(FrontParts(app, settings, types, codec, library, security, stories))
     audit = ContinuousAudit(app, settings, types, codec)
     app.metrics.add(AuditCollector(audit))
+    app.metrics.add(StoriesCollector(stories))
     app.metrics.add(TemplatesCollector(library))
     app.metrics.add(UserServiceCollector(user_service))
     app.metrics.add(WorkerCollector(int(os.environ.get(RESTARTS_VARIABLE, "0"))))

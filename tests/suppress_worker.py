@@ -4,7 +4,8 @@
 
 The argument holds settings by their names. It prints `recovered <partitions> <changelog records> <seconds>` after each
 recovery, `standby <partition> <position>` as it follows a changelog of another worker, and `ready` when all partitions
-are assigned and recovered. It works until SIGTERM, and ends with code 1 when it crashed.
+are assigned and recovered. With `stories_hours` it tells stories too, and prints `told <statuses>`. It works until
+SIGTERM, and ends with code 1 when it crashed.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from typing import cast
 
 import uvloop
 
+from schemas.codec import Codec
 from streams.app import AppParts, create_app
 from streams.lane.app import LaneApp
 from streams.lane.recovery import ChangelogReplay, LaneTableManager
 from streams.settings import Settings, load_settings
+from streams.stories.follower import Stories
 from streams.types_file import NotificationTypes
 
 LOOK_SECONDS = 0.02
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, with_stories: bool) -> int:
     """Work until told to stop. Returns the exit code."""
     app = create_app(
         AppParts(settings, NotificationTypes.load(), stages=frozenset({"suppress"}), faust={"web_enabled": False})
@@ -36,7 +39,9 @@ async def run(settings: Settings) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app.finalize()
     await app.start()
-    said = False
+    stories = Stories(app, settings, Codec())
+    telling = asyncio.create_task(stories.run()) if with_stories else None
+    said, told = False, 0
     recovery: ChangelogReplay | None = None
     standby: dict[int, int] = {}
     while not stop.is_set() and app.failure is None:
@@ -49,6 +54,9 @@ async def run(settings: Settings) -> int:
             if standby.get(partition) != position:
                 print(f"standby {partition} {position}", flush=True)
                 standby[partition] = position
+        if said and stories.applied != told:
+            told = stories.applied
+            print(f"told {told}", flush=True)
         if not said and _is_ready(app, settings.partitions):
             print("ready", flush=True)
             said = True
@@ -57,6 +65,9 @@ async def run(settings: Settings) -> int:
                 await stop.wait()
         except TimeoutError:
             continue
+    if telling is not None:
+        telling.cancel()
+        await asyncio.wait([telling])
     await app.stop()
     return 0 if app.failure is None else 1
 
@@ -73,8 +84,8 @@ def _followed(app: LaneApp) -> dict[int, int]:
 def main() -> None:
     """Run with the settings of the first argument."""
     logging.basicConfig(level=logging.WARNING)
-    settings = load_settings(**json.loads(sys.argv[1]))
-    sys.exit(uvloop.run(run(settings)))  # as the product's worker does
+    given = json.loads(sys.argv[1])
+    sys.exit(uvloop.run(run(load_settings(**given), "stories_hours" in given)))  # as the product's worker does
 
 
 if __name__ == "__main__":

@@ -273,6 +273,10 @@ class Metric(StrEnum):
         "Notifications in the sample that were admitted, and whose end is overdue.",
     )
 
+    # --- stories
+    STORIES_TOLD_TOTAL = "ringonce_stories_told_total", _COUNTER, (), "Statuses that stories were told of."
+    STORIES_BEHIND = "ringonce_stories_behind", _GAUGE, (), "Offsets of statuses that stories are not told up to yet."
+
     # --- the process, as prometheus_client shows it on Linux
     PROCESS_CPU_SECONDS_TOTAL = "process_cpu_seconds_total", _COUNTER, (), "CPU time that it has used."
     PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes", _GAUGE, (), "Memory that is resident."

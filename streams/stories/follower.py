@@ -45,7 +45,8 @@ LOOK_SECONDS: Final = 60.0
 
 
 class Stories:
-    """The stories of this worker. `stores`: open, by partition. `applied`: statuses since it was made."""
+    """The stories of this worker. `stores`: open, by partition. `applied`: statuses since it was made; `behind`: offsets that are
+    missing, by what was last heard of the ends."""
 
     def __init__(self, app: LaneApp, settings: Settings, codec: Codec) -> None:
         topics = TopicNames.of(settings)
@@ -62,6 +63,7 @@ class Stories:
         self._erasures = Erasures(codec)
         self._moved = asyncio.Event()
         self._looked_at = 0.0
+        self.behind = 0
 
     def position(self, partition: int) -> int | None:
         """Return the offset up to which the stories of a partition are told, None: they are not followed here."""
@@ -142,6 +144,11 @@ class Stories:
                 store.apply(records, position, wall_ms(), self._erasures.until)
                 self.applied += len(records)
             self._positions[tp] = position
+        self.behind = sum(
+            max(0, (consumer.highwater(tp) or 0) - position)
+            for tp, position in self._positions.items()
+            if tp.topic == self._topic
+        )
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         spent = time.monotonic() - started_at

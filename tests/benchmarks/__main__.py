@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks one after the other, each with its results in `results/`.
 
-    python -m tests.benchmarks [suppress | schedule | recovery | render | broadcast | deliver …] [its arguments]
+    python -m tests.benchmarks [suppress | schedule | recovery | render | broadcast | state | deliver …] [its arguments]
 
 Without a name all run, as their results were made.
 """
@@ -19,6 +19,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "recovery": [],
     "render": [],
     "broadcast": [],
+    "state": [],
     "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],
 }
 

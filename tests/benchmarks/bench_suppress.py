@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.bench_suppress [--events 300000] [--partitions 4] [--runs 3] [--json FILE]
 
-`ringonce` is the product's suppress stage, `plain loop` a good hand-written program on aiokafka, fastavro and rocksdict
+`ringonce` is the product's suppress stage, `ringonce, stories` the same beside which stories are told, whose CPU time
+counts until all of them are, `plain loop` a good hand-written program on aiokafka, fastavro and rocksdict
 (plain_loop.py), `plain loop, our codec` the same with the codec of ringonce, `faust tutorial` Faust as its
 documentation writes it (faust_tutorial.py), on a tenth of the events. All work on the embedded broker, in
 a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events
@@ -34,7 +35,7 @@ from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.oracle import verify
 from tests.benchmarks.results import Run, write_results
-from tests.benchmarks.worker_process import delete_topics, worker
+from tests.benchmarks.worker_process import WorkerProcess, delete_topics, worker
 from tests.benchmarks.workload import Feed, Workload, ends, make_workload
 
 RUN_SECONDS_MAX: Final = 600.0
@@ -49,12 +50,14 @@ class Implementation:
     module: str
     ends_with: Literal["commit", "status"]
     events_share: float = 1.0
+    tells_stories: bool = False
     checkout: Path | None = None
     environment: tuple[tuple[str, str], ...] = ()
 
 
 IMPLEMENTATIONS: Final = (
     Implementation("ringonce", "tests.suppress_worker", "commit"),
+    Implementation("ringonce, stories", "tests.suppress_worker", "commit", tells_stories=True),
     Implementation("plain loop", "tests.benchmarks.plain_loop", "commit"),
     Implementation("plain loop, our codec", "tests.benchmarks.plain_loop_our_codec", "commit"),
     Implementation("faust tutorial", "tests.benchmarks.faust_tutorial", "status", 0.1),
@@ -65,13 +68,15 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
     """One run, on topics of its own, verified. Raises AssertionError when an output is wrong."""
     prefix = f"b{uuid.uuid4().hex[:8]}-"
     with tempfile.TemporaryDirectory() as directory:
-        options = {
+        options: dict[str, Any] = {
             "bootstrap": bootstrap,
             "topic_prefix": prefix,
             "app_id": f"{prefix}app",
             "data_dir": directory,
             "partitions": len(workload.partitions),
         }
+        if implementation.tells_stories:
+            options["stories_hours"] = 1
         settings = load_settings(**options)
         names = TopicNames.of(settings)
         await ensure_topics(settings)
@@ -87,7 +92,12 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
                         await feed.fill()  # it reads what is not committed, and would not wait
                     await feed.release()
                     await _until_done(implementation, settings, names, workload)
-                    seconds, cpu = time.perf_counter() - started_at, process.cpu_seconds() - cpu
+                    seconds = time.perf_counter() - started_at
+                    if implementation.tells_stories:
+                        await _until_told(process, workload.count)
+                        told_after = time.perf_counter() - started_at - seconds
+                        print(f"all stories are told {told_after:.1f} s after the last event", file=sys.stderr)
+                    cpu = process.cpu_seconds() - cpu
                     rss = process.rss_bytes_max()
             found = await verify(bootstrap, names.topic("statuses"), names.topic("outbox"), workload)
         finally:
@@ -102,6 +112,13 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
         cpu_us_per_event=round(cpu * 1e6 / workload.count, 2),
         rss_megabytes_max=round(rss / 2**20, 1),
     )
+
+
+async def _until_told(process: WorkerProcess, count: int) -> None:
+    while line := await process.line():
+        if line.startswith("told ") and int(line.split()[1]) >= count:
+            return
+    raise RuntimeError("the worker ended before its stories were told")
 
 
 async def _until_done(

@@ -48,6 +48,11 @@ class WorkerProcess:
                     return int(line.split()[1]) * 1024
         return int(self._system.memory_info().rss)
 
+    async def line(self) -> str:
+        """Return the next line that it says, an empty one at its end."""
+        assert self._process.stdout is not None, "started with a pipe"
+        return (await asyncio.wait_for(self._process.stdout.readline(), ANSWER_SECONDS_MAX)).decode().strip()
+
     async def ask(self) -> Any:
         """Write it a line, and return the line of JSON that it answers with."""
         assert self._process.stdin is not None and self._process.stdout is not None, "started with pipes"

@@ -1,0 +1,220 @@
+"""How fast a worker answers about state, while the stream runs: locally, and where it asks another worker.
+
+    python -m tests.benchmarks.bench_state [--per-second 200] [--events-per-second 500] [--seconds 60] [--json FILE]
+
+Two workers with all stages, the simulators of the providers and the embedded broker share the machine with the client.
+Events of a set rate run through all the time, three tenths of them to slots that are free. Questions come at a set
+rate, whether or not the ones before are answered, each about something that was told: a slot, a story, a user's recent
+ones, an explanation; half of them go to the worker that has the slot, half to the other one. A user's recent ones are
+of all partitions, so that question always asks both. Time runs from the instant at which a question was due. Each
+answer is checked to be about what was asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import sys
+import tempfile
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from connectors.embedded_kafka import EmbeddedKafka
+from schemas.keys import partition_of, slot_key
+from streams.publish.publisher import Publisher
+from tests.benchmarks.results import measured_on, written_on
+from tests.integration.system import PARTITIONS, System, event, system, web_url
+from tests.integration.test_web import until_status
+
+KINDS: Final = ("order_ready", "news", "digest")
+QUESTIONS: Final = ("slot", "story", "recent", "explain")
+SLOTS_FED: Final = 3_000  # events of the same slots come again and again: most are suppressed
+WARM_SECONDS: Final = 10.0
+LAG_SECONDS: Final = 3.0  # questions are about events that are at least so old
+WANTED_MS: Final = {"local": 20, "forwarded": 50}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one kind of question took, in milliseconds."""
+
+    question: str
+    place: str
+    count: int
+    failed: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class Stream:
+    """Events at a set rate, and what is known to have been told."""
+
+    def __init__(self, running: System, per_second: int) -> None:
+        self._running = running
+        self._per_second = per_second
+        self.sent: list[tuple[float, str, str, str]] = []
+
+    @contextlib.asynccontextmanager
+    async def flowing(self) -> AsyncIterator[None]:
+        """Produce as long as the block lasts."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        chance = random.Random(7)
+        async with Publisher(self._running.settings, self._running.topics.notifications) as publisher:
+            started_at = time.monotonic()
+            for number in itertools.count():
+                fresh = chance.random() < 0.3
+                user = f"user-{chance.randrange(60):06d}" if chance.random() < 0.02 else None
+                slot = number + SLOTS_FED if fresh else chance.randrange(SLOTS_FED)
+                user = user or f"reader-{slot // len(KINDS)}"
+                kind, notification_id = KINDS[slot % len(KINDS)], f"e{number}"
+                await publisher.publish(event(user, kind, notification_id))
+                self.sent.append((time.monotonic(), user, kind, notification_id))
+                ahead = started_at + number / self._per_second - time.monotonic()
+                if ahead > 0:
+                    await asyncio.sleep(ahead)
+
+    def one(self, chance: random.Random) -> tuple[str, str, str]:
+        """One that was sent a while ago."""
+        old = len(self.sent) - int(LAG_SECONDS * self._per_second)
+        return self.sent[chance.randrange(max(1, old))][1:]
+
+
+class Client:
+    """Asks, and notes how long it took."""
+
+    def __init__(self, urls: Sequence[str], owners: dict[int, str]) -> None:
+        self._urls = urls
+        self._owners = owners
+        self.took: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.failed: dict[tuple[str, str], int] = defaultdict(int)
+
+    async def ask(
+        self, session: aiohttp.ClientSession, question: str, place: str, told: tuple[str, str, str], due_at: float
+    ) -> None:
+        """Ask one question that was due then."""
+        user, kind, notification_id = told
+        owner = self._owners[partition_of(slot_key(user, kind), PARTITIONS)]
+        url = owner if place == "local" else next(each for each in self._urls if each != owner)
+        paths = {
+            "slot": f"/slots/{user}/{kind}",
+            "story": f"/notifications/{user}/{kind}/{notification_id}",
+            "recent": f"/users/{user}/notifications",
+            "explain": f"/explain?user={user}&type={kind}&id={notification_id}",
+        }
+        async with session.get(URL(url + paths[question], encoded=True)) as answer:
+            body = await answer.read()
+        self.took[question, place].append((time.monotonic() - due_at) * 1000)
+        # A slot may have become free: its holder had no device. That is an answer, too.
+        good = answer.status == 200 or (question == "slot" and answer.status == 404)
+        if not good or (answer.status == 200 and user not in body.decode()):
+            self.failed[question, place] += 1
+            print(f"{question} {place}: {answer.status} {body[:300]!r}", file=sys.stderr)
+
+
+async def measure(running: System, urls: Sequence[str], per_second: int, events: int, seconds: float) -> list[Asked]:
+    """Ask for so long."""
+    owners: dict[int, str] = {}
+    for url in urls:
+        ready = await asyncio.to_thread(until_status, f"{url}/health/ready", 200)
+        owners |= dict.fromkeys(ready.json()["partitions"]["suppress"], url)
+    stream, client, chance = Stream(running, events), Client(urls, owners), random.Random(8)
+    kinds = list(itertools.product(QUESTIONS, ("local", "forwarded")))
+    async with stream.flowing(), aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.sleep(WARM_SECONDS)
+        tasks = []
+        started_at = time.monotonic()
+        for number in range(int(per_second * seconds)):
+            due_at = started_at + number / per_second
+            if (ahead := due_at - time.monotonic()) > 0:
+                await asyncio.sleep(ahead)
+            question, place = kinds[number % len(kinds)]
+            asking = client.ask(session, question, place, stream.one(chance), due_at)
+            tasks.append(asyncio.create_task(asking))
+        await asyncio.gather(*tasks)
+        rate = len(stream.sent) / (time.monotonic() - started_at + WARM_SECONDS)
+    print(f"{rate:,.0f} events/s", file=sys.stderr)
+    return [_asked(client, *each) for each in kinds]
+
+
+def _asked(client: Client, question: str, place: str) -> Asked:
+    took = sorted(client.took[question, place])
+    return Asked(
+        question,
+        place,
+        len(took),
+        client.failed[question, place],
+        round(took[len(took) // 2], 1),
+        round(took[int(len(took) * 0.99)], 1),
+        round(took[-1], 1),
+    )
+
+
+def write(found: Sequence[Asked], command: str, arguments: argparse.Namespace) -> str:
+    """Return the table, and write it where it is asked for."""
+    on = measured_on(command, PARTITIONS)
+    lines = ["| question | asked of | p50 | p99 | most | wanted p99 | failed |", "|---|---|---:|---:|---:|---:|---:|"]
+    places = {"local": "the worker that has it", "forwarded": "the other one"}
+    for each in found:
+        lines.append(
+            f"| {each.question} | {places[each.place]} | {each.p50_ms} ms | {each.p99_ms} ms | {each.max_ms} ms | "
+            f"< {WANTED_MS[each.place]} ms | {each.failed} of {each.count:,} |"
+        )
+    lines += [
+        "",
+        f"{arguments.per_second} questions a second for {arguments.seconds:g} s, beside {arguments.events_per_second} "
+        "events a second through all stages; two workers, simulators, broker and client share the machine. A user's "
+        "recent ones are of both workers, whoever is asked. From the instant at which a question was due.",
+        *written_on(on),
+    ]
+    table = "\n".join(lines)
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        document = {**on, "questions": [asdict(each) for each in found]}
+        arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        arguments.json.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    return table
+
+
+def main() -> None:
+    """Measure, print the table, and write it where it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--per-second", type=int, default=200)
+    parser.add_argument("--events-per-second", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
+    parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")
+    arguments = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
+        running = stack.enter_context(system(bootstrap, f"b{uuid.uuid4().hex[:8]}-", directory))
+        urls = [web_url(running.worker(name)) for name in ("one", "two")]
+        running.wait_for_devices()
+        rates = arguments.per_second, arguments.events_per_second, arguments.seconds
+        found = asyncio.run(measure(running, urls, *rates))
+    command = f"python -m tests.benchmarks.bench_state {' '.join(sys.argv[1:])}".strip()
+    print(write(found, command, arguments))
+
+
+if __name__ == "__main__":
+    main()
