@@ -45,8 +45,8 @@ LOOK_SECONDS: Final = 60.0
 
 
 class Stories:
-    """The stories of this worker. `stores`: open, by partition. `applied`: statuses since it was made; `behind`: offsets that are
-    missing, by what was last heard of the ends."""
+    """The stories of this worker. `stores`: open, by partition. `applied`: statuses since it was made. `behind`: offsets
+    that are missing, by what was last heard of the ends."""
 
     def __init__(self, app: LaneApp, settings: Settings, codec: Codec) -> None:
         topics = TopicNames.of(settings)
