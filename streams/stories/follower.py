@@ -42,11 +42,12 @@ BUSY_SHARE: Final = 1 / 10  # of the time of the event loop
 AGAIN_SECONDS: Final = 1.0
 AGAIN_SECONDS_MAX: Final = 30.0
 LOOK_SECONDS: Final = 60.0
+KEPT_SECONDS: Final = 15.0  # longer than most rebalances
 
 
 class Stories:
-    """The stories of this worker. `stores`: open, by partition. `applied`: statuses since it was made. `behind`: offsets
-    that are missing, by what was last heard of the ends."""
+    """The stories of this worker. `stores`: open, by partition. `applied`: statuses since it was made. `behind`: the
+    offsets that are missing, by what was last heard of the ends."""
 
     def __init__(self, app: LaneApp, settings: Settings, codec: Codec) -> None:
         topics = TopicNames.of(settings)
@@ -60,6 +61,9 @@ class Stories:
         self._all = [TopicPartition(self._changes, number) for number in range(settings.partitions)]
         self._folder = Path(app.options.data_dir) / "stories"
         self._positions: dict[TopicPartition, int] = {}
+        self._asked_for: dict[int, int] = {}  # where each partition ended when it was opened
+        self._unwanted_since: dict[int, float] = {}
+        self._changes_read: dict[TopicPartition, int] = {}
         self._erasures = Erasures(codec)
         self._moved = asyncio.Event()
         self._looked_at = 0.0
@@ -68,6 +72,14 @@ class Stories:
     def position(self, partition: int) -> int | None:
         """Return the offset up to which the stories of a partition are told, None: they are not followed here."""
         return self._positions.get(TopicPartition(self._topic, partition))
+
+    def to_go(self, partition: int) -> int | None:
+        """Return how many offsets are missing of what there was when a partition was opened; None: it is not open.
+
+        Before there are none, what is told of it may be of the past.
+        """
+        position = self.position(partition)
+        return None if position is None else max(0, self._asked_for[partition] - position)
 
     async def until_told(self, partition: int, end: int) -> bool:
         """Wait until the stories of a partition are told up to there; False: it is not followed any more."""
@@ -122,18 +134,29 @@ class Stories:
         return bool(got)
 
     def _wanted(self) -> set[int]:
-        """The partitions whose slots this worker has, and those whose slots it stands by for."""
+        """The partitions whose slots this worker has, and those whose slots it stands by for.
+
+        Those that move are kept for a while: most of them come back, and opening one takes its time.
+        """
         app = self._app
-        active = set(app.lanes.lanes("suppress"))
+        wanted = set(app.lanes.lanes("suppress"))
         changelog = cast(LaneTable, app.tables["slots"]).changelog
         standby = cast(LaneTableManager, app.tables).recovery.follower.tables
-        return active | {tp.partition for tp in standby if tp.topic == changelog}
+        wanted |= {tp.partition for tp in standby if tp.topic == changelog}
+        now = time.monotonic()
+        for partition in wanted:
+            self._unwanted_since.pop(partition, None)
+        for partition in set(self.stores) - wanted:
+            if now - self._unwanted_since.setdefault(partition, now) < KEPT_SECONDS:
+                wanted.add(partition)
+        return wanted
 
     async def _take(self, consumer: Any, got: dict[TopicPartition, list[Any]]) -> None:
         # First who was erased: what is told of them in the same turn may be of the time before.
         for tp, records in got.items():
             if tp.topic == self._changes:
                 self._erase(self._erasures.take(records))
+                self._changes_read[tp] = records[-1].offset + 1
         started_at = time.monotonic()
         for tp in list(self._positions):
             if tp.topic != self._topic:
@@ -182,11 +205,12 @@ class Stories:
         ends = await consumer.end_offsets(statuses + self._all)
         first = {tp: ends[tp] if found is None else found.offset for tp, found in by_time.items()}
         for tp in self._all:
-            consumer.seek(tp, first[tp])
+            consumer.seek(tp, max(first[tp], self._changes_read.get(tp, 0)))
         consumer.pause(*statuses)
         while any([await consumer.position(tp) < ends[tp] for tp in self._all]):
-            for records in (await consumer.getmany(*self._all, timeout_ms=WAIT_MS)).values():
-                self._erasures.take(records)
+            for tp, records in (await consumer.getmany(*self._all, timeout_ms=WAIT_MS)).items():
+                self._erase(self._erasures.take(records))
+                self._changes_read[tp] = records[-1].offset + 1
         for tp in statuses:
             store = self.stores.get(tp.partition)
             if store is None:
@@ -200,6 +224,8 @@ class Stories:
             for user, at in self._erasures.until.items():
                 store.erase(user, at)
             self.stores[tp.partition] = store
+            # What is open already stays as it is: nobody is told that it is being opened.
+            self._asked_for.setdefault(tp.partition, ends[tp])
             self._positions[tp] = start = max(position or 0, first[tp])
             consumer.seek(tp, start)
         consumer.resume(*statuses)
@@ -213,6 +239,8 @@ class Stories:
     def _close(self, partitions: Iterable[int]) -> None:
         for partition in partitions:
             self._positions.pop(TopicPartition(self._topic, partition), None)
+            self._asked_for.pop(partition, None)
+            self._unwanted_since.pop(partition, None)
             self.stores.pop(partition).close()
         # Who waits for one that is gone is told so.
         moved, self._moved = self._moved, asyncio.Event()

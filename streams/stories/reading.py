@@ -8,7 +8,7 @@ from typing import Final
 from schemas.codec import Codec
 from streams.audit.reading import decoder
 from streams.policies.explaining import Step
-from streams.stories.store import Told
+from streams.stories.rows import Told
 
 _decode: Final = decoder(Codec(), "Status")
 

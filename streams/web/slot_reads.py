@@ -61,6 +61,7 @@ class SlotReads(NamedTuple):
         }
 
     def _suppressed(self, partition: int, user: bytes, kind: bytes, holder: bytes) -> int | None:
-        """None: the stories of the partition are not open here, so nobody has counted."""
-        store = None if self.stories is None else self.stories.stores.get(partition)
-        return None if store is None else store.suppressed(user, kind, holder)
+        """None: the stories of the partition are not all told here, so nobody has counted."""
+        if self.stories is None or self.stories.to_go(partition) != 0:
+            return None
+        return self.stories.stores[partition].suppressed(user, kind, holder)

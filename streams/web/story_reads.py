@@ -18,11 +18,12 @@ from streams.stories.follower import Stories
 from streams.stories.freshness import Freshness
 from streams.stories.keys import inverse, sized, split_sized
 from streams.stories.reading import step_of, steps_of
-from streams.stories.store import Decision, StoryStore
+from streams.stories.rows import Decision
+from streams.stories.store import StoryStore
 from streams.topics import TopicNames
 from streams.web.schedule_reads import of_id
 from streams.web.slot_reads import SlotReads
-from streams.web.story_documents import recent_document, scheduled_document, story_document
+from streams.web.story_documents import place, recent_document, scheduled_document, story_document
 
 LOOKED_AT_MAX = 1_000  # decisions, of which most are on events that were decided on again since
 
@@ -94,9 +95,11 @@ class StoryReads:
 
     def store(self, partition: int) -> StoryStore:
         """Return the stories of a partition. Raises HTTPServiceUnavailable where they are not open yet."""
-        store = self.stories.stores.get(partition)
-        if store is None or self.stories.position(partition) is None:
+        store, to_go = self.stories.stores.get(partition), self.stories.to_go(partition)
+        if store is None or to_go is None:
             raise web.HTTPServiceUnavailable(reason=f"the stories of partition {partition} are being opened")
+        if to_go:
+            raise web.HTTPServiceUnavailable(reason=f"stories of partition {partition} are being told, {to_go:,} to go")
         return store
 
     def nothing(self, of: str) -> str:
@@ -126,8 +129,11 @@ class StoryReads:
         }
 
     def _besides(self, partition: int, slot: bytes) -> dict[str, Any]:
-        until = {"topic": self._topics.statuses, "partition": partition, "offset": self.stories.position(partition)}
-        return {"slot": self._slots.document(partition, slot, _now()), "told_until": until}
+        return {"slot": self._slots.document(partition, slot, _now()), "told_until": self.told_until(partition)}
+
+    def told_until(self, partition: int) -> dict[str, Any]:
+        """Return how far of `statuses` is told."""
+        return place(self._topics.statuses, (partition, self.stories.position(partition) or 0))
 
     def pending(self, partition: int, target: Target) -> dict[str, Any] | None:
         """What waits for longer than stories are kept, as the schedule has it."""

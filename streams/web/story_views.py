@@ -222,6 +222,7 @@ class StoryViews:
         if event is None and (asked.notification_id is not None or asked.origin is not None):
             return problem(404, told.reads.nothing("it"))
         document: dict[str, Any] = {"sentence": "", "user_id": None, "type": None, "notification": event}
+        document["told_until"] = told.reads.told_until(owner.partition)
         slot_owner = self._owner(asked.slot) if asked.slot else None
         if isinstance(slot_owner, Here):  # else it could not be read, and was put where it does not belong
             document |= await self._now(asked.slot, slot_owner.partition)

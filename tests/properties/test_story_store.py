@@ -17,7 +17,8 @@ from schemas.records import State
 from schemas.statuses import StatusWriter
 from streams.lane.table import StoreBudget
 from streams.stories.keys import inverse, name_part, read_head, read_holder, read_inverse, read_origin, sized
-from streams.stories.store import STEPS_MAX, STEPS_OF_THE_END, StoryStore, Told
+from streams.stories.rows import STEPS_MAX, STEPS_OF_THE_END, Told
+from streams.stories.store import StoryStore
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000

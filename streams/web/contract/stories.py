@@ -150,6 +150,7 @@ class Explanation(Shown):
     user_id: str | None = Field(description="Null: the event names no slot that can be read.")
     type: str | None
     notification: ExplainedEvent | None = Field(description="Null: nothing was decided on for the slot lately.")
+    told_until: PlaceShown = Field(description="How far of `statuses` this is told.")
     slot: SlotNow | None = None
     now: Outlook | None = None
 
