@@ -57,7 +57,7 @@ def _query(user: str | None, type: str | None, id: str | None, event: str | None
 def lines(found: dict[str, Any]) -> list[str]:
     """Return an explanation for people: the event, the slot, and what would happen now, each in a sentence."""
     event = found["notification"]
-    said = ["nothing was decided on for this slot lately." if event is None else event["sentence"]]
+    said = ["Nothing was decided on for this slot lately." if event is None else event["sentence"]]
     if event is not None:
         place = event["event"]
         said[0] += f" ({event['code']}, {place['topic']}-{place['partition']}@{place['offset']})"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -332,3 +334,25 @@ def test_a_question_that_cannot_be_is_refused_with_its_field(two: tuple[System, 
         answer = get(f"{url}/explain?{query}")
         assert answer.status_code == 400, answer.text
         assert_problem(400, dict(answer.headers), answer.content)
+
+
+def test_the_command_asks_any_worker(two: tuple[System, list[str]]) -> None:
+    """In sentences, or as the same document; an id that nobody knows ends it with 1."""
+    _, urls = two
+
+    def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "streams", "explain", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+
+    for url in urls:
+        said = explain("user-000030", "order_ready", "--id", "second", "--url", url)
+        assert said.returncode == 0, said.stderr
+        assert "second was not sent: sent blocked its slot until" in said.stdout
+        found = json.loads(explain("user-000030", "order_ready", "--id", "second", "--url", url, "--json").stdout)
+        assert found["notification"]["code"] == "SUPPRESSED_BY_SLOT"
+        place = found["notification"]["event"]
+        by_place = explain("--event", f"{place['partition']}@{place['offset']}", "--url", url)
+        assert by_place.stdout.splitlines()[0] == said.stdout.splitlines()[0]
+        missing = explain("user-000030", "order_ready", "--id", "nobody-knows", "--url", url)
+        assert (missing.returncode, missing.stdout) == (1, "")
+        assert "nothing was decided on" in missing.stderr
