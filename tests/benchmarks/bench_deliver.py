@@ -24,8 +24,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +42,15 @@ from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.bare_connector import WARM_UP
 from tests.benchmarks.deliver_oracle import verify_arrivals, verify_record
 from tests.benchmarks.deliver_results import Case, DeliverRun, write_results
-from tests.benchmarks.deliver_workload import Target, another_for, devices_of, make_targets, outbox_of, outbox_record
+from tests.benchmarks.deliver_workload import (
+    Target,
+    another_for,
+    devices_of,
+    make_targets,
+    order_data,
+    outbox_of,
+    outbox_record,
+)
 from tests.benchmarks.oracle import Verification
 from tests.benchmarks.provider_stand_in import Provider, StandIn
 from tests.benchmarks.worker_process import delete_topics, worker
@@ -58,19 +66,23 @@ AHEAD_SECONDS_MAX: Final = 0.001  # records of a thousandth of a second are hand
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run is made of. `rate`: pushes a second for the latency, None: half of what is measured."""
+    """What one run is made of. `rate`: pushes a second for the latency, None: half of what is measured, 0: it is not
+    measured. `data_of` gives the values of each push, `variables` are of the worker's environment."""
 
     case: Case
     pushes: int
     rate: int | None
     partitions: int
     bootstrap: str
+    data_of: Callable[[int], dict[str, str]] = order_data
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self, stand_in: StandIn) -> dict[str, str]:
         """The provider's settings, with connections for all that is in flight, and as fast as it can be."""
         connections = max(2, -(-self.case.in_flight // STREAMS_MAX))
         return {
             **stand_in.environment,
+            **self.variables,
             f"RINGONCE_{self.case.provider.upper()}_CONNECTIONS": str(connections),
             f"RINGONCE_{self.case.provider.upper()}_PER_SECOND_MAX": "0",
             "RINGONCE_DELIVER_IN_FLIGHT": str(self.case.in_flight),
@@ -81,7 +93,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
     """One run of a worker on topics of its own. Raises AssertionError when a push or a record is wrong."""
     prefix = f"b{uuid.uuid4().hex[:8]}-"
     provider = ProviderName(plan.case.provider)
-    targets = make_targets(plan.pushes, provider, addresses, "u")
+    targets = make_targets(plan.pushes, provider, addresses, "u", plan.data_of)
     warm = another_for(targets[:WARM_UP], "warm")
     workload = outbox_of(targets, plan.partitions)
     with tempfile.TemporaryDirectory() as directory:
@@ -115,7 +127,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
                 found, arrivals = Verification(), await stand_in.arrivals()
                 rate = max(1, round(plan.pushes / seconds / 2)) if plan.rate is None else plan.rate
                 paced = another_for(targets[: rate * LATENCY_SECONDS], "paced")
-                sent_at = await _produce_paced(plan, names, paced, rate)
+                sent_at = await _produce_paced(plan, names, paced, rate) if rate else {}
                 await _until_committed(settings, names.outbox, await _end_offsets(settings, names.outbox))
                 late = await stand_in.arrivals()
                 rss = process.rss_bytes_max()
@@ -125,7 +137,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
         finally:
             await delete_topics(plan.bootstrap, prefix)
     found.assert_exact()
-    latencies = statistics.quantiles((at - sent_at[mark] for mark, at in late), n=100)
+    latencies = statistics.quantiles((at - sent_at[mark] for mark, at in late), n=100) if rate else None
     return DeliverRun(
         case=plan.case,
         what="deliver",
@@ -134,8 +146,8 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
         cpu_us=round(cpu * 1e6 / plan.pushes),
         rss_megabytes_max=round(rss / 2**20, 1),
         latency_rate=rate,
-        latency_ms_p50=round(latencies[49], 1),
-        latency_ms_p99=round(latencies[98], 1),
+        latency_ms_p50=round(latencies[49], 1) if latencies else None,
+        latency_ms_p99=round(latencies[98], 1) if latencies else None,
     )
 
 

@@ -1,16 +1,19 @@
 """What rendering costs for each push, next to Jinja2 as its documentation has it, and what the worst template costs.
 
-    python -m tests.benchmarks.bench_render [--renders N] [--rounds N] [--json FILE]
+    python -m tests.benchmarks.bench_render [--renders N] [--rounds N] [--pushes N] [--json FILE]
 
 The ways take turns, round by round, so that a busy machine is unjust to all alike; the figures are the best of the
-rounds, in microseconds of CPU. Each way is warm: its templates are compiled, CLDR's data is loaded.
+rounds, in microseconds of CPU. Each way is warm: its templates are compiled, CLDR's data is loaded. Then deliver sends
+so many `--pushes` with each kind of text, for what rendering costs of its throughput; 0: it does not.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -20,13 +23,16 @@ from typing import Any, Final
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from connectors.embedded_kafka import EmbeddedKafka
 from streams.policies.rendering import RenderFailed, Text, Values, render
 from streams.templates.documents import compiled, read_document
 from streams.templates.library import TemplateLibrary
 from streams.types_file import NotificationTypes
+from tests.benchmarks.render_deliver import Rendered, measure, new_values, repeated_values, table
 from tests.benchmarks.results import measured_on, written_on
 
 TYPES: Final = NotificationTypes.load()
+WARM_UP: Final = 100
 KIND: Final = "order_ready"
 DATA: Final = {"name": "Alice", "order": "1234"}
 RICH: Final = {
@@ -67,9 +73,13 @@ def ways() -> dict[str, Callable[[int], object]]:
         return _rendered(library, Values(f"u{number}", KIND, DATA, "de-AT"))
 
     def rich(number: int) -> object:
-        at = 1_766_595_600_000 + number * 86_400_000 % 10**12
-        data = {**DATA, "at": f"{at}", "price": f"{number}.50", "count": f"{number}"}
-        return _rendered(library, Values(f"u{number}", "rich", data, "de-AT"))
+        return _rendered(library, Values(f"u{number}", "rich", new_values(number), "de-AT"))
+
+    def repeated(number: int) -> object:
+        return _rendered(library, Values(f"u{number}", "rich", repeated_values(number), "de-AT"))
+
+    def values_alone(number: int) -> object:
+        return Values(f"u{number}", "rich", new_values(number), "de-AT")
 
     def cut_off(number: int) -> object:
         failed = render(worst.choose(None, None), None, None, Values(f"u{number}", "worst", DATA))
@@ -80,7 +90,9 @@ def ways() -> dict[str, Callable[[int], object]]:
         "Jinja2 as documented: the sample's title and body": jinja,
         "Jinja2 without its ChainMap: the same": jinja_lean,
         "ours: the same": ours,
-        "ours: date, amount, number, plural, link, image, data; no value twice": rich,
+        "ours: date, amount, number, plural, link, image, data; values repeat": repeated,
+        "ours: the same; no value twice": rich,
+        "of these two, what making the values takes": values_alone,
         "ours: loops in loops, cut off": cut_off,
     }
 
@@ -96,21 +108,23 @@ def _rendered(library: TemplateLibrary, values: Values) -> Text:
 def measured(renders: int, rounds: int) -> dict[str, float]:
     """Microseconds of CPU for a push, by way."""
     best: dict[str, float] = {}
-    for _ in range(rounds):
-        for name, way in ways().items():
+    kept = ways()
+    for turn in range(rounds):
+        for name, way in kept.items():
             count = max(1, renders // 100) if "cut off" in name else renders
-            way(0)
+            for number in range(WARM_UP):
+                way(number)
             started_at = time.process_time()
-            for number in range(count):
+            for number in range(turn * renders, turn * renders + count):
                 way(number)
             best[name] = min(best.get(name, 1e9), (time.process_time() - started_at) / count * 1e6)
     return best
 
 
-def page(found: dict[str, float], on: Mapping[str, Any]) -> str:
-    """The results as a table."""
+def page(found: dict[str, float], sent: list[str], on: Mapping[str, Any]) -> str:
+    """The results as tables."""
     rows = [f"| {name} | {microseconds:,.1f} |" for name, microseconds in found.items()]
-    return "\n".join(["| what | CPU µs/push |", "|---|---:|", *rows, "", *written_on(on), ""])
+    return "\n".join(["| what | CPU µs/push |", "|---|---:|", *rows, "", *sent, *written_on(on), ""])
 
 
 def main() -> None:
@@ -118,16 +132,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--renders", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pushes", type=int, default=15_000)
+    parser.add_argument("--deliver-rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     found = measured(options.renders, options.rounds)
-    command = f"python -m tests.benchmarks.bench_render --renders {options.renders} --rounds {options.rounds}"
+    sent: list[Rendered] = []
+    if options.pushes:
+        with EmbeddedKafka() as kafka:
+            sent = asyncio.run(measure(RICH, options.pushes, options.deliver_rounds, kafka.bootstrap))
+    command = f"python -m tests.benchmarks.bench_render {' '.join(sys.argv[1:])}".strip()
     on = measured_on(command, 0)
     on["versions"] = {name: version(name) for name in ("jinja2", "babel")} | {"python": platform.python_version()}
-    text = page(found, on)
+    text = page(found, table(sent, options.pushes, options.deliver_rounds) if sent else [], on)
     print(text)
     if options.json is not None:
-        results = {**on, "cpu_us_per_push": found}
+        results = {**on, "cpu_us_per_push": found, "deliver": [one._asdict() for one in sent]}
         options.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         options.json.with_suffix(".md").write_text(text, encoding="utf-8")
 

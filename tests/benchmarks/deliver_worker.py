@@ -22,19 +22,27 @@ import uvloop
 from streams.app import AppParts, create_app
 from streams.connect import open_connectors
 from streams.settings import Settings, load_settings
+from streams.templates.documents import compiled, read_document
+from streams.templates.library import TemplateLibrary
 from streams.types_file import NotificationTypes
+from tests.benchmarks.deliver_workload import TYPE
 
 PROFILE_VARIABLE = "RINGONCE_BENCH_PROFILE"
+TEMPLATE_VARIABLE = "RINGONCE_BENCH_TEMPLATE"  # of the type that is sent, as JSON
 
 
 async def run(settings: Settings) -> int:
     """Work until told to stop. Returns the exit code."""
-    connectors = open_connectors(settings)
+    connectors, types = open_connectors(settings), NotificationTypes.load()
+    library = TemplateLibrary(types, settings.locale)
+    if TEMPLATE_VARIABLE in os.environ:
+        library.put("topic", compiled(read_document(TYPE, json.loads(os.environ[TEMPLATE_VARIABLE])), "topic"))
     app = create_app(
         AppParts(
             settings,
-            NotificationTypes.load(),
+            types,
             connectors,
+            templates=library,
             stages=frozenset({"deliver"}),
             faust={"web_enabled": False},
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -41,14 +41,25 @@ class Target:
     mark: str
 
 
-def make_targets(count: int, provider: ProviderName, addresses: Sequence[Any], name: str) -> list[Target]:
-    """So many targets, at the first addresses. `name` keeps their users apart from those of other calls."""
+def order_data(number: int) -> dict[str, str]:
+    """What the sample's title and body name."""
+    return {"name": f"Customer {number % 1000}", "order": f"A-{number:08d}"}
+
+
+def make_targets(
+    count: int,
+    provider: ProviderName,
+    addresses: Sequence[Any],
+    name: str,
+    data_of: Callable[[int], dict[str, str]] = order_data,
+) -> list[Target]:
+    """So many targets, at the first addresses. `name` keeps their users apart from those of other calls. `data_of`
+    gives the values of the n-th."""
     chance = random.Random(name)
     targets = []
     for number, address in zip(range(count), addresses, strict=False):
         user, device = f"{name}-{number:07d}", _device(provider, address)
-        data = {"name": f"Customer {number % 1000}", "order": f"A-{number:08d}"}
-        targets.append(_target(user, data, device, chance))
+        targets.append(_target(user, data_of(number), device, chance))
     assert len(targets) == count, "there is an address for each"
     return targets
 
