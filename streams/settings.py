@@ -261,9 +261,14 @@ class Settings(BaseSettings):
         description="For so long a worker can tell how each notification came to its end; at most as long as "
         "`statuses` is kept. 0: not at all.",
     )
+    history: Literal["off", "worker"] = Field(
+        "off",
+        description="`worker`: this worker keeps the history of every status itself, for small installations and the "
+        "demo. `off`: `ringonce history` does, where one runs.",
+    )
     history_url: Annotated[SecretStr, AfterValidator(_history_url)] | None = Field(
         None,
-        description="Where `ringonce history` keeps every status: `postgresql://user:password@host/database` (or what "
+        description="Where every status is kept, and searched: `postgresql://user:password@host/database` (or what "
         "speaks its protocol), `sqlite:///path` or `sqlite:path`. Unset: `history.db` in the data directory.",
     )
     history_keep_days: int = Field(

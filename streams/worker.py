@@ -24,6 +24,7 @@ from streams.app import AppParts, create_app
 from streams.audit.continuous import AuditCollector, ContinuousAudit
 from streams.codec import open_codec
 from streams.connect import open_connectors, open_user_service
+from streams.history.beside import HistoryCollector, SinkBeside
 from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
 from streams.lane.lane import wall_ms
@@ -123,6 +124,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     app.metrics.add(TemplatesCollector(library))
     app.metrics.add(UserServiceCollector(user_service))
     app.metrics.add(WorkerCollector(int(os.environ.get(RESTARTS_VARIABLE, "0"))))
+    history = SinkBeside(settings, lambda: open_codec(settings)) if settings.history == "worker" else None
+    app.metrics.add(HistoryCollector(history))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -135,10 +138,14 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     try:
         await follower.load()
         besides = [audit.run(), follower.run(), *(each.run() for each in (folder, stories) if each is not None)]
+        if history is not None:
+            besides.append(history.run(app.lanes.opened))
         return await _run_app(app, besides, stop, options)
     except (TemplatesUnreadError, KafkaError, RegistryError) as error:
         return error
     finally:
+        if history is not None:
+            await history.close()
         await follower.close()
         await front.close()
         for connector in connectors.values():

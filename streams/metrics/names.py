@@ -251,6 +251,17 @@ class Metric(StrEnum):
         "Versions of templates that could not be used. The log says why, and the ones before them stay.",
     )
 
+    # --- the history, where the worker keeps it
+    HISTORY_WRITTEN_TOTAL = "ringonce_history_written_total", _COUNTER, (), "Statuses written into the history."
+    HISTORY_ERASED_TOTAL = "ringonce_history_erased_total", _COUNTER, (), "Events of erased users removed from it."
+    HISTORY_PASSED_OVER_TOTAL = (
+        "ringonce_history_passed_over_total",
+        _COUNTER,
+        (),
+        "Records that could not be read, and are not in it.",
+    )
+    HISTORY_DOWN = "ringonce_history_down", _GAUGE, (), "1: its database cannot be used, and is waited for."
+
     # --- the audit
     AUDIT_VIOLATIONS_TOTAL = (
         "ringonce_audit_violations_total",

@@ -24,6 +24,7 @@ from streams.web.broadcast_views import BroadcastParts, install_broadcast_views
 from streams.web.dead_letters_views import install_dead_letters_views
 from streams.web.devices_views import install_devices_views
 from streams.web.erasure_view import install_erasure_view
+from streams.web.history_views import install_history_views
 from streams.web.metrics_view import install_metrics_view
 from streams.web.notifications_view import install_notifications_view
 from streams.web.openapi_view import openapi_routes
@@ -89,5 +90,6 @@ def install_front(parts: FrontParts) -> Front:
     install_preferences_views(app, routing, intake, codec, topics.preferences)
     install_profile_views(app, routing, intake, codec, topics.profiles)
     stories = install_story_views(StoryParts(app, settings, codec, routing, slots, parts.stories))
+    history = install_history_views(app, settings)
     cast(LaneWeb, app.web).web_app.add_routes(openapi_routes(app.conf.id))
-    return Front([routing.close, commands.close, broadcasts.close, intake.close, stories.close])
+    return Front([routing.close, commands.close, broadcasts.close, intake.close, stories.close, history.close])

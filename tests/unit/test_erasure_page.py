@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 from schemas.records import ForgetAnswer
+from streams.history.erasing import MARKS_KEPT_MS
+from streams.history.schema import ERASED_EVENTS, ERASED_USERS, TABLES
 from streams.publish.schedule_commands import Forgotten
 from streams.settings import load_settings
 from streams.topics import STREAMS
@@ -53,6 +55,23 @@ def test_the_page_and_the_contract_name_each_kind() -> None:
         for kind in kinds:
             assert kind in docs[field]
             assert f"`{kind}`" in PAGE
+
+
+def test_the_page_says_what_stays_in_the_history() -> None:
+    """Each table of marks, and for how long they stay; longer than anything is on `statuses`."""
+    _, _, section = PAGE.partition("## The history\n")
+    section = section.partition("\n## ")[0]
+    for table in (ERASED_USERS, ERASED_EVENTS):
+        assert f"| `{table.name}` |" in section
+    assert f"for {MARKS_KEPT_MS // DAY_MS}\ndays" in section
+    (statuses,) = [spec for spec in STREAMS if spec.name == "statuses"]
+    # A segment is closed after a week at the latest, and goes when its youngest record is old enough.
+    assert statuses.retention_ms is not None
+    assert 2 * statuses.retention_ms < MARKS_KEPT_MS
+    history = (ROOT / "docs" / "history.md").read_text(encoding="utf-8")
+    for table in TABLES:
+        assert f"`{table.name}`" in history
+    assert f"stay for {MARKS_KEPT_MS // DAY_MS} days" in history
 
 
 def test_the_document_adds_up_what_the_partitions_say() -> None:

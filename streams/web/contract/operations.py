@@ -8,6 +8,7 @@ from typing import Final
 from streams.web.contract import (
     broadcasts,
     dead_letters,
+    history,
     notifications,
     page,
     schedule,
@@ -25,6 +26,7 @@ TAGS: Final[Mapping[str, str]] = {
     "schedule": "What waits for its time.",
     "devices": "Where a user can be reached.",
     "users": "What users want, what they are called, and forgetting them.",
+    "history": "What happened, for longer than topics and tables keep it.",
     "broadcasts": "One notification for many.",
     "dead letters": "What could not be worked on.",
     "templates": "What is said.",
@@ -36,6 +38,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *stories.OPERATIONS,
     *schedule.OPERATIONS,
     *users.OPERATIONS,
+    *history.OPERATIONS,
     *broadcasts.OPERATIONS,
     *dead_letters.OPERATIONS,
     *templates.OPERATIONS,

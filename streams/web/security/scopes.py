@@ -52,6 +52,7 @@ ROUTES: Final[Mapping[tuple[str, str], Rule]] = {
     ("GET", "/slots/{user_id}/{type}"): READ,
     ("GET", "/explain"): READ,
     ("GET", "/history"): READ,
+    ("GET", "/history/{user_id}/{type}/{notification_id}"): READ,
     ("POST", "/notifications"): Rule("send", bytes_max=BATCH),
     ("GET", "/notifications/{user_id}/{type}/{notification_id}"): READ,
     ("GET", "/schedule"): READ,
