@@ -37,6 +37,12 @@ class PostgresServer:
         self._run("initdb", "--pgdata", self._data, "--username", USER, "--pwfile", self._password_file(), "--no-sync")
 
     @property
+    def pid(self) -> int:
+        """The process that all others of the server are children of."""
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
+    @property
     def _data(self) -> str:
         return str(self._directory / "data")
 

@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks one after the other, each with its results in `results/`.
 
-    python -m tests.benchmarks [suppress | schedule | recovery | render | broadcast | state | deliver …] [its arguments]
+    python -m tests.benchmarks [suppress | schedule | recovery | render | broadcast | history …] [its arguments]
 
 Without a name all run, as their results were made.
 """
@@ -20,6 +20,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "render": [],
     "broadcast": [],
     "state": [],
+    "history": [],
     "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],
 }
 
