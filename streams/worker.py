@@ -139,7 +139,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
         await follower.load()
         besides = [audit.run(), follower.run(), *(each.run() for each in (folder, stories) if each is not None)]
         if history is not None:
-            besides.append(history.run(app.lanes.opened))
+            besides.append(history.run(app.lanes.opened, stop))
         return await _run_app(app, besides, stop, options)
     except (TemplatesUnreadError, KafkaError, RegistryError) as error:
         return error

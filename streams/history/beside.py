@@ -46,12 +46,12 @@ class SinkBeside:
         self._counted = (0, 0, 0)  # by sinks that have ended
         self.refused = False
 
-    async def run(self, begin: asyncio.Event) -> None:
-        """Start it when this is set, and end it when this is cancelled."""
+    async def run(self, begin: asyncio.Event, end: asyncio.Event) -> None:
+        """Start it when the first is set, and tell it to stop when the second is, or when this is cancelled."""
         await begin.wait()
         self._thread.start()
         try:
-            await asyncio.get_running_loop().create_future()
+            await end.wait()
         finally:
             self.ask_to_stop()
 

@@ -180,7 +180,7 @@ class HistorySink:
                     if parts.moved:
                         continue
                     writing = asyncio.create_task(self._write(parts, read))
-                    await self._commit(consumer)
+                    await self._commit(consumer, parts)
                     if len(read.batch.statuses) < FEW_RECORDS:
                         await wait(stop, COMPANY_SECONDS)
                     elif self._options.rest:
@@ -255,12 +255,13 @@ class HistorySink:
                 self._looked_at[claim.part] = (left, now)
                 return
 
-    async def _commit(self, consumer: Any) -> None:
+    async def _commit(self, consumer: Any, parts: SinkParts) -> None:
         """Tell Kafka as well how far it is, for tools that show the lag of a group; nobody reads on from there."""
         now = time.monotonic()
-        if self._durable and now - self._committed_at > COMMIT_SECONDS:
+        ours = {tp: offset for tp, offset in self._durable.items() if parts.part(tp) in parts.claims}
+        if ours and now - self._committed_at > COMMIT_SECONDS:
             self._committed_at = now
             try:
-                await consumer.commit(dict(self._durable))
+                await consumer.commit(ours)
             except KafkaError as error:
                 logger.debug("history: %r", error)

@@ -371,3 +371,15 @@ def test_a_batch_without_statuses_moves_on(store: Store) -> None:
     database.write(Batch([claim._replace(next_offset=42)], []))
     (again,) = database.claim([Part("device-changes", 3)], "me")
     assert (again.epoch, again.next_offset) == (claim.epoch + 1, 42)
+
+
+def test_a_file_that_nobody_writes_any_more_can_be_searched(tmp_path: Path) -> None:
+    """Its journal went with the last writer; a reader needs none."""
+    store = Store(SqliteAddress(tmp_path / "history.db"), None)
+    database = store.open()
+    writer(database).write([said(0, "u", "ADMITTED")])
+    database.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.db"]
+    reader = store.open(read_only=True)
+    assert len(reader.search(EVERYTHING).found) == 1
+    reader.close()
