@@ -6,6 +6,7 @@ A transaction that the server ends because of another one is tried again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -16,6 +17,8 @@ from streams.history.database import (
     STREAMS,
     Batch,
     Claim,
+    DatabaseDownError,
+    DatabaseRefusesError,
     FencedError,
     NoHistoryError,
     Outdated,
@@ -52,6 +55,8 @@ from streams.history.schema import (
     upsert_states,
 )
 
+MADE_TRIES_MAX: Final = 5
+MADE_AGAIN_SECONDS: Final = 0.2
 _KINDS: Final[Mapping[Kind, str]] = {"int": "INTEGER", "long": "BIGINT", "text": "TEXT"}
 _ARRAYS: Final[Mapping[Kind, str]] = {"int": "int4[]", "long": "int8[]", "text": "text[]"}
 
@@ -94,17 +99,26 @@ class PostgresDatabase:
         """See Database."""
         kept = self._link.transaction(_kept)
         if not kept and not self._read_only:  # empty where whoever made the tables did not come to the end
-            for statement in statements(_KINDS):
-                self._link.transaction(partial(run, statement=statement))
-            for pair in kept_by(source).items():
-                statement = "INSERT INTO ringonce_history VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
-                self._link.transaction(partial(run, statement=statement, values=pair))
-            kept = self._link.transaction(_kept)
-        if not self._read_only:
-            self._link.transaction(partial(_make_parts, partitions=source.partitions))
+            kept = self._made(source)
         if not kept:
             raise NoHistoryError(f"there is no history in {self._address}: `ringonce history` makes it")
+        if not self._read_only:
+            self._link.transaction(partial(_make_parts, partitions=source.partitions))
         return check_kept(kept, source)
+
+    def _made(self, source: Source) -> dict[str, str] | None:
+        """Make the tables. Others may do so at the same time, which servers do not take well."""
+        for tried in range(1, MADE_TRIES_MAX + 1):
+            try:
+                for statement in statements(_KINDS):
+                    self._link.transaction(partial(run, statement=statement))
+                self._link.transaction(partial(_name, source=source))
+                break
+            except (DatabaseDownError, DatabaseRefusesError):
+                if tried == MADE_TRIES_MAX:
+                    raise
+                time.sleep(MADE_AGAIN_SECONDS * tried)
+        return self._link.transaction(_kept)
 
     def claim(self, parts: Sequence[Part], owner: str) -> list[Claim]:
         """See Database."""
@@ -219,6 +233,11 @@ def _kept(connection: Connection) -> dict[str, str] | None:
     if run(connection, "SELECT to_regclass('ringonce_history')").fetchall() == [(None,)]:
         return None
     return dict(run(connection, "SELECT name, value FROM ringonce_history").fetchall())
+
+
+def _name(connection: Connection, source: Source) -> None:
+    for pair in sorted(kept_by(source).items()):
+        run(connection, "INSERT INTO ringonce_history VALUES (?, ?) ON CONFLICT (name) DO NOTHING", pair)
 
 
 def _make_parts(connection: Connection, partitions: int) -> None:

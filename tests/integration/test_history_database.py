@@ -111,8 +111,15 @@ def test_a_status_that_is_read_again_changes_nothing(store: Store) -> None:
     admitted = said(0, "u", "ADMITTED", at=10, origin=(2, 7))
     sending = said(1, "u", "SENDING", at=11, origin=(2, 7))
     accepted = said(2, "u", "ACCEPTED", at=12, origin=(2, 7))
-    for rows in ([admitted, sending], [admitted], [accepted], [sending], [admitted, sending, accepted]):
+    for rows, expected in (
+        ([admitted, sending], "SENDING"),
+        ([admitted], "SENDING"),
+        ([accepted], "ACCEPTED"),
+        ([sending], "ACCEPTED"),
+        ([admitted, sending, accepted], "ACCEPTED"),
+    ):
         me.write(rows)
+        assert [row.state for row in database.search(EVERYTHING).found] == [expected]
     assert [row.state for row in database.story("u", "t", "n")] == ["ADMITTED", "SENDING", "ACCEPTED"]
     (state,) = database.search(EVERYTHING).found
     assert (state.state, state.began_at_ms, state.admitted_at_ms, state.at_ms) == ("ACCEPTED", 10, 10, 12)

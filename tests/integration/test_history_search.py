@@ -88,6 +88,7 @@ def test_pages_neither_skip_nor_repeat_while_events_are_added(
         while True:
             page = database.search(asked)
             assert len(page.found) <= search.limit
+            assert asked.after is None or page.after is None or page.after < asked.after
             seen += page.found
             add(me, left[:2], numbers)
             left = left[2:]
