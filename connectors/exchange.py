@@ -9,7 +9,7 @@ from dataclasses import dataclass
 Fields = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take three times as long to make one for each request
 class Answer:
     """The server answered. `headers` has lower-case names; a body that was cut short holds what came of it."""
 

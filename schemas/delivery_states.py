@@ -25,6 +25,26 @@ def write_delivery_state(
     Nothing is checked but that texts are UTF-8 (UnicodeEncodeError). Raises KeyError for no phase of the contract,
     OverflowError beyond 64 bits.
     """
+    if len(claims) == 1:  # as nearly all have: in one piece
+        for device_id, provider, of_attempt, phase, claimed_at, reason in claims:
+            device, name, why = device_id.encode(), provider.encode(), reason.encode()
+            return b"".join(
+                (
+                    _HEADER,
+                    write_long(admitted_at),
+                    write_long(attempt),
+                    b"\x01" if concluded else b"\x00",
+                    write_long(at),
+                    b"\x02",
+                    write_bytes(device),
+                    write_bytes(name),
+                    write_long(of_attempt),
+                    _PHASES[phase],
+                    write_long(claimed_at),
+                    write_bytes(why),
+                    b"\x00",
+                )
+            )
     parts = [
         _HEADER,
         write_long(admitted_at),

@@ -14,15 +14,22 @@ TYPE_BYTES_MAX: Final = 64
 NOTIFICATION_ID_BYTES_MAX: Final = 128
 
 _TYPE: Final = re.compile(rb"[A-Za-z0-9_.\-]{1,64}\Z")
+_KINDS_MAX: Final = 10_000  # types come from a settings file; what exceeds this is a mistake, not a reason to grow
+_kinds: Final[dict[str, bytes]] = {}  # those that were found to be right
 _SEED: Final = 0x9747B28C  # org.apache.kafka.common.utils.Utils.murmur2
 
 
 def slot_key(user_id: str, type: str) -> bytes:
     """The key of a slot, `user_id:type` in UTF-8. Raises PoisonError INVALID_FIELD for parts that cannot be."""
     user = _utf8("user_id", user_id)
-    kind = _utf8("type", type)
-    check_user_id(user)
-    check_type(kind)
+    kind = _kinds.get(type)
+    if kind is None:
+        kind = _utf8("type", type)
+        check_type(kind)
+        if len(_kinds) < _KINDS_MAX:
+            _kinds[type] = kind
+    if not 0 < len(user) <= USER_ID_BYTES_MAX:
+        check_user_id(user)
     return user + b":" + kind
 
 

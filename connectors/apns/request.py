@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from connectors.apns.address import DEVICE_TOKEN
 from connectors.http import Fields
@@ -11,11 +11,11 @@ from connectors.outcome import NotSent, Push
 
 # Apple: the maximum for a regular notification.
 PAYLOAD_BYTES_MAX = 4_096
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps makes one for each push
+# json.dumps makes one for each push; what is ours holds no circles.
+_to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class ApnsRequest:
+class ApnsRequest(NamedTuple):
     """`fields` differ from push to push; those that stay are in `staying_fields`."""
 
     path: str

@@ -86,8 +86,10 @@ class FcmConnector:
         if self._closed:
             return NotSent(CLOSED, retry=True), ""
         try:
-            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
-                authorization = await self._tokens.authorization()
+            authorization = self._tokens.known()
+            if not authorization:
+                async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
+                    authorization = await self._tokens.authorization()
         except TimeoutError:
             return NotSent("token_timeout", retry=True, provider_wide=True), ""
         except TokenError as error:

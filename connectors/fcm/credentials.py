@@ -82,6 +82,10 @@ class AccessTokens:
         self._backoff_seconds = 0.0
         self._not_before = float("-inf")
 
+    def known(self) -> str:
+        """The value of the header where there is one that need not be renewed yet, else empty."""
+        return self._authorization if self._clock() < self._expires_at - RENEW_EARLY_SECONDS else ""
+
     async def authorization(self) -> str:
         """The value of the header. Waits only where no token is good. Raises TokenError."""
         now = self._clock()

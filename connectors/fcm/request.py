@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from connectors.fcm.address import INSTALLATION_ID, TOKEN_CHARACTERS_MAX
 from connectors.http import Fields
@@ -11,10 +11,11 @@ from connectors.outcome import NotSent, Push
 
 # ErrorCode, INVALID_ARGUMENT: "4096 bytes for most messages. This includes both the keys and the values."
 PAYLOAD_BYTES_MAX = 4_096
+# json.dumps makes one for each push; what is ours holds no circles.
+_to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class FcmRequest:
+class FcmRequest(NamedTuple):
     """What differs from push to push is in the body alone."""
 
     body: bytes
@@ -48,7 +49,7 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
     document: dict[str, object] = {"message": _message(push, data, now)}
     if validate_only:
         document["validate_only"] = True
-    return FcmRequest(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    return FcmRequest(_to_json(document).encode("utf-8", "replace"))
 
 
 def _message(push: Push, data: dict[str, str], now: float) -> dict[str, object]:

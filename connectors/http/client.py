@@ -28,6 +28,7 @@ from connectors.exchange import (
     Fields,
 )
 from connectors.http.connect import Connection, Resolve, connect, resolve_by_system, tls_context
+from connectors.http.deadlines import Deadlines
 from connectors.http1.connection import Http1Connection
 from connectors.http1.session import Session as Http1Session
 from connectors.http2.connection import Http2Connection
@@ -134,6 +135,7 @@ class HttpClient:
         self._resolve = resolve
         self._context = context or tls_context(config.ca_file, http1=config.http1)
         self._queue: deque[_Request] = deque()
+        self._deadlines = Deadlines(self._expire)
         self._connections: list[Connection] = []
         self._connecting: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
@@ -170,11 +172,11 @@ class HttpClient:
         request = _Request(path, staying, differing, body, may_start, loop.create_future())
         self._queue.append(request)
         self._schedule_pump()
-        timer = loop.call_later(timeout_seconds, self._expire, request)
+        self._deadlines.add(request, timeout_seconds)
         try:
             return await request.future
         finally:
-            timer.cancel()
+            self._deadlines.discard(request)
             if request.future.cancelled() and request.connection is not None:
                 request.connection.cancel(request.stream_id)
 
@@ -196,6 +198,7 @@ class HttpClient:
                 connection.abort("closed")
             if pending:
                 await asyncio.wait(pending, timeout=1.0)
+        self._deadlines.close()
 
     def _expire(self, request: _Request) -> None:
         if request.future.done():

@@ -94,6 +94,11 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
     return _FRAME_HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id) + payload
 
 
+def head(kind: int, flags: int, stream_id: int, length: int) -> bytes:
+    """What stands before the payload of a frame."""
+    return _FRAME_HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id)
+
+
 def settings(values: dict[Setting, int]) -> bytes:
     return frame(FrameType.SETTINGS, 0, 0, b"".join(_SETTING.pack(key, value) for key, value in values.items()))
 

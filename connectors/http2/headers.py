@@ -70,18 +70,26 @@ class HeaderEncoder:
         """
         names = self._names
         route = path.encode("ascii")
-        parts = []
+        parts: list[bytes] = []
         for name, text in differing:
             literal = names.get(name)
             if literal is None:
                 literal = names[name] = _literal_name(name)
             value = text.encode("latin-1")
-            parts.append(literal)
-            parts.append(_length(value))
-            parts.append(value)
+            size = len(value)
+            parts += (literal, _LENGTHS[size] if size < 1024 else _length(value), value)
         # 0x04: literal without indexing, name 4 of the static table, :path.
-        head = (self._indexed(pseudo), b"\x04", _length(route), route, self._indexed(staying))
-        return b"".join((*head, *parts))
+        cached = self._cached
+        return b"".join(
+            (
+                cached.get(pseudo) or self._indexed(pseudo),
+                b"\x04",
+                _length(route),
+                route,
+                cached.get(staying) or self._indexed(staying),
+                *parts,
+            )
+        )
 
     def _indexed(self, fields: Fields) -> bytes:
         block = self._cached.get(fields)

@@ -19,6 +19,7 @@ STREAM_WINDOW = 262_144
 CONNECTION_WINDOW = 4_194_304
 # No provider answers with more; the rest of a longer body is cut off.
 BODY_BYTES_MAX = 65_536
+_HEADERS, _DATA = int(FrameType.HEADERS), int(FrameType.DATA)  # members of an enum are looked up each time
 # RFC 9113 section 5.1.1: ids only grow. Leave long before the last one.
 _STREAM_ID_RETIRED = 2**30
 # A peer that announces no limit (RFC 9113 section 6.5.2 recommends at least 100).
@@ -98,8 +99,18 @@ class Session:
         self._next_id += 2
         if self._next_id > _STREAM_ID_RETIRED:
             self.draining = True
-        stream = _Stream(self._peer_stream_window)
-        self._streams[stream_id] = stream
+        window, size = self._peer_stream_window, len(body)
+        stream = self._streams[stream_id] = _Stream(window)
+        if 0 < size <= window and size <= self._window and size <= self._peer_frame_bytes:  # as nearly all are
+            stream.window = window - size
+            self._window -= size
+            self._output += (
+                frames.head(_HEADERS, Flag.END_HEADERS, stream_id, len(block)),
+                block,
+                frames.head(_DATA, Flag.END_STREAM, stream_id, size),
+                body,
+            )
+            return stream_id
         if not body:
             self._output.append(
                 frames.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream_id, block),

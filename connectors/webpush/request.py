@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from connectors.credentials import from_base64url
 from connectors.http import Fields
@@ -11,9 +11,11 @@ from connectors.http.endpoint import Endpoint, parse_endpoint
 from connectors.outcome import NotSent, Push
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, SubscriptionKeyError, encrypt, padded_length
 
+# json.dumps makes one for each push; what is ours holds no circles.
+_to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
-@dataclass(frozen=True, slots=True)
-class WebPushRequest:
+
+class WebPushRequest(NamedTuple):
     """`fields` differ from push to push; those that stay are in `staying_fields`."""
 
     endpoint: Endpoint
@@ -61,4 +63,4 @@ def payload(push: Push) -> bytes:
     document = {"title": push.title, "body": push.body, "tag": push.collapse_id, "data": data}
     if push.image is not None:
         document["image"] = push.image
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _to_json(document).encode("utf-8", "replace")

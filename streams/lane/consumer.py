@@ -11,6 +11,7 @@ Holes of Faust 0.15.3 that are closed here:
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +35,9 @@ FETCH_BYTES_MAX = (
     2 * 1024 * 1024
 )  # by partition; with 60 partitions fetched ahead at the most 120 MiB, usually far less
 POLL_SECONDS = 0.05
+# The client reads in a thread of its own and waits for the interpreter after each call to the system. With Python's
+# default of 5 ms a busy worker lets ten of those waits pass before a record that has arrived is handed over.
+SWITCH_SECONDS = 0.0005
 
 
 class RawPartitionRecords(PartitionRecords):  # type: ignore[misc] # aiokafka is untyped
@@ -138,6 +142,7 @@ class LaneConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> LaneConsumerThread:
+        sys.setswitchinterval(SWITCH_SECONDS)
         return LaneConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def hold(self, tp: TP) -> None:

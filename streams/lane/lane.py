@@ -40,7 +40,9 @@ class PartitionClock:
 
     def now_ms(self) -> int:
         """Return the time, at least as late as any time returned or restored before."""
-        self._latest_ms = max(self._latest_ms, self._wall_ms())
+        now = self._wall_ms()
+        if now > self._latest_ms:
+            self._latest_ms = now
         return self._latest_ms
 
 

@@ -13,7 +13,7 @@ notifications, not the provider.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
@@ -21,6 +21,7 @@ from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 # THROTTLED: it asks to be asked later.
 Signal = Literal["ALIVE", "FAILING", "THROTTLED"]
 
+_new: Final = tuple.__new__  # Breaker(...) costs 0.3 µs more.
 SAMPLE_MS = 10_000
 PLACES_FIRST = 64  # under way at once when a worker starts; doubles with each round of answers
 PLACES_MAX = 100_000  # as many as RINGONCE_DELIVER_IN_FLIGHT may be
@@ -78,6 +79,9 @@ def after(
         if signal == "ALIVE":
             return Breaker(places=2, sample_at=now)
         return _opened(breaker, now, rule, wait_ms)
+    if signal == "ALIVE" and 0 <= now - breaker.sample_at < SAMPLE_MS:  # nearly always; what follows says the same
+        _, cooldown_ms, places, _, sample_at, sample, failed = breaker
+        return _new(Breaker, (0, cooldown_ms, min(PLACES_MAX, places + 1), 0, sample_at, sample + 1, failed))
     run = 0 if signal == "ALIVE" else breaker.run + 1
     sample_at, sample, failed = breaker.sample_at, breaker.sample + 1, breaker.failed + (signal != "ALIVE")
     if now - sample_at >= SAMPLE_MS or now < sample_at:

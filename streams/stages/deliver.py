@@ -23,6 +23,7 @@ from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionClock
+from streams.lane.transaction import Step
 from streams.stages.blocks import Sweeper
 from streams.stages.deliver_end import end_attempt, note_outcome
 from streams.stages.deliver_entry import Entry, UserQueue, forget_entry, read_entry
@@ -45,9 +46,9 @@ WAITING_MAX = 4_000  # entries in memory that wait for their turn, in one lane
 BULK_MAX = 1_000  # of them, of what is sent when nothing else is to be
 LOOKED_AT_MAX = 64  # beyond those that have a place: some of them may be for a service that has one
 OPENED_MAX = 1_000  # entries that one step opens: bounds the transaction
-# A whole step takes longer than many an answer does. After so many entries, 3 to 5 ms, the loop has its turn: what was
-# answered meanwhile makes room for the next requests.
-ENTRIES_AT_ONCE = 100
+# A whole step takes longer than many an answer does. After so many entries, 1 to 2 ms, the loop has its turn: what was
+# answered meanwhile makes room for the next requests, and a commit of another lane takes twenty turns or more.
+ENTRIES_AT_ONCE = 32
 STEP_SECONDS_EACH = 0.005  # of the broker, for a transaction: with twelve lanes each has one in 60 ms
 COMPANY_MAX = 100  # outcomes that make a step worth its price
 
@@ -116,8 +117,7 @@ class DeliverLane(Lane):
                     attempts = await self._step()
                 if attempts is None:
                     return
-                for attempt in attempts:
-                    self._requests.start(attempt)
+                await self._start(attempts)
         except GeneratorExit:
             raise  # thrown away with its loop: there is nobody left to give anything back to
         except BaseException:
@@ -131,18 +131,27 @@ class DeliverLane(Lane):
         self._lookups.cancel()
         await super().drain()
 
+    async def _start(self, attempts: list[Attempt]) -> None:
+        """Let requests leave whose claims are durable; between two handfuls others have their turn."""
+        started = 0
+        try:
+            for attempt in attempts:
+                if started and started % ENTRIES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                self._requests.start(attempt)
+                started += 1
+        except BaseException:
+            _give_back(attempts[started:])
+            raise
+
     async def _step(self) -> list[Attempt] | None:
         """Take one step; return the requests that may leave now, or None when drained."""
-        work = DeliverStep(self, self._clock.now_ms(), time.monotonic())
         attempts: list[Attempt] = []
         try:
-            settled = await self._settle(work)
-            if not self.draining:
-                await self._take(work)
-                await self._open(work, settled, attempts)
-                for key, block in self.sweeper.due(work.now):
-                    work.forget(key, block)
-            step = work.finish()
+            # One lane after the other: side by side each would only take longer, and so would every turn of the loop.
+            async with self.settings.deciding:
+                work = DeliverStep(self, self._clock.now_ms(), time.monotonic())
+                step = await self._decide(work, attempts)
             offsets = self._pending_offsets()
             if step.is_empty() and not self._is_time_for_offsets(offsets):
                 drained = self.draining and not self._requests.under_way and not self._requests.finished
@@ -150,14 +159,22 @@ class DeliverLane(Lane):
             step.offsets, step.decided_at = offsets, work.now
             await self.commit(step)
         except (Exception, asyncio.CancelledError):
-            for attempt in attempts:  # they do not leave, and give back their places
-                attempt.service.give_back()
+            _give_back(attempts)
             raise
         self._offsets_at = None
         self.settings.device_changes.update(work.devices.counts)
         for (topic, _), offset in offsets.items():
             self._offsets[topic].committed(offset)
         return attempts
+
+    async def _decide(self, work: DeliverStep, attempts: list[Attempt]) -> Step:
+        settled = await self._settle(work)
+        if not self.draining:
+            await self._take(work)
+            await self._open(work, settled, attempts)
+            for key, block in self.sweeper.due(work.now):
+                work.forget(key, block)
+        return work.finish()
 
     async def _wait_for_work(self) -> None:
         now = time.monotonic()
@@ -339,6 +356,7 @@ class DeliverLane(Lane):
         for start in range(0, len(entries), ENTRIES_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
+                gate.look_anew()
             attempts += open_entries(work, entries[start : start + ENTRIES_AT_ONCE], opening)
         self._queue.put_back(opening.blocked)
         if self._forgetting:
@@ -365,3 +383,9 @@ class DeliverLane(Lane):
         """The entry is done with the commit of this step; the user's next one may follow."""
         self._offsets[entry.topic].done(entry.record.offset)
         self._queue.done(entry)
+
+
+def _give_back(attempts: list[Attempt]) -> None:
+    """These do not leave, and give back their places."""
+    for attempt in attempts:
+        attempt.service.give_back()

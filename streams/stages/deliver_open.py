@@ -129,7 +129,7 @@ def _open(
     None: it waits in memory for a profile."""
     state, settings = entry.state, work.settings
     send_by: int = entry.delivery["send_by"]
-    named = [(device.device_id, device.provider.value) for device in targets]
+    named = [(device.device_id, device.provider._value_) for device in targets]
     todo = plan(entry.attempt, state.concluded_attempt, state.claims, named, work.now, send_by, settings.grace_ms)
     if isinstance(todo, NothingToDo):
         return []
@@ -224,7 +224,7 @@ def _render(
     texts: dict[ProviderName, Text] = {}
     done: list[tuple[Chosen, Text]] = []
     for provider in dict.fromkeys(device.provider for device in devices):
-        chosen = work.settings.choose(kind, locale, provider.value)
+        chosen = work.settings.choose(kind, locale, provider._value_)
         if isinstance(chosen, RenderFailed):
             return PoisonError("RENDER_FAILED", chosen.reason)
         if isinstance(profile, Lacking):

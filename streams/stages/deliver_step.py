@@ -41,8 +41,10 @@ REMEMBERED_MS = 24 * 3600 * 1000  # longer than any delivery lasts; after it, a 
 def _with_claim(claims: Mapping[str, Claim], claim: Claim) -> dict[str, Claim]:
     """Put a claim in place of its device's last one, which is kept beside it: a later attempt that certainly was not
     sent does not take back what may have arrived, and a dead letter tells of all attempts."""
+    before = claims.get(claim.device_id)
+    if len(claims) == (before is not None) and (before is None or before.attempt == claim.attempt):
+        return {claim.device_id: claim}  # the only one that there is, as nearly all are
     changed = dict(claims)
-    before = changed.get(claim.device_id)
     if before is not None and before.attempt < claim.attempt:
         changed[earlier_claim(before)] = before
     changed[claim.device_id] = claim
@@ -92,7 +94,7 @@ class DeliverStep:
             waited_ms = max(0, self.now - entry.delivery["admitted_at"])
             self.noted.claimed_ms.setdefault(entry.policy.priority, []).append(waited_ms)
         for device in devices:
-            claim = _new(Claim, (device.device_id, device.provider.value, entry.attempt, "SENDING", self.now, ""))
+            claim = _new(Claim, (device.device_id, device.provider._value_, entry.attempt, "SENDING", self.now, ""))
             claims = _with_claim(claims, claim)
         self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
         self.status(entry, "SENDING", reason, until=entry.delivery["send_by"])

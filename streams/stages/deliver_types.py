@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class DeliverSettings:
     the most by which two workers' clocks differ. `profiles`: who is asked about users without a record on the topic of
     profiles. `choose` gives what a type says to a reader of a locale, where it is known, on a provider.
     `devices_max`: of one user. `device_changes` counts what became of devices, `counts` all else, over all lanes of a
-    worker."""
+    worker. `deciding` is held by the one lane of a worker that decides now."""
 
     partitions: int
     in_flight_max: int
@@ -82,6 +83,7 @@ class DeliverSettings:
     devices_max: int = DEVICES_MAX
     device_changes: Counter[str] = field(default_factory=Counter)
     counts: DeliverCounts = field(default_factory=DeliverCounts)
+    deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from connectors.outcome import Device, ProviderName
 from schemas.codec import Codec
@@ -18,6 +18,7 @@ EARLIER_MS = 3_600_000
 _PROVIDERS: dict[str, ProviderName] = {provider.value.upper(): provider for provider in ProviderName}
 
 _codec = Codec()
+_new: Final = tuple.__new__  # DeliveryState(...) costs 0.2 µs more.
 
 
 class DeliveryState(NamedTuple):
@@ -43,7 +44,7 @@ NO_STATE = DeliveryState(0, True, 0, {})
 
 def first_state(admitted_at: int) -> DeliveryState:
     """Return what is known of an admission of which nothing is known yet."""
-    return DeliveryState(0, True, 0, {}, admitted_at)
+    return _new(DeliveryState, (0, True, 0, {}, admitted_at))
 
 
 def state_key(slot: bytes, notification_id: str) -> bytes:

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
-from streams.policies.breaking import PLACES_FIRST, Breaker, BreakerRule, Said, Signal, after, said
+from streams.policies.breaking import (
+    PLACES_FIRST,
+    PLACES_MAX,
+    SAMPLE_MS,
+    Breaker,
+    BreakerRule,
+    Said,
+    Signal,
+    after,
+    said,
+)
 
 NOW = 1_700_000_000_000
 RULE = BreakerRule(run_max=5, sample_min=20, open_ms_first=1_000, open_ms_max=4_000)
@@ -128,3 +138,23 @@ SAID = [
 def test_what_an_outcome_says_of_its_provider(outcome: Outcome, expected: Said | None) -> None:
     """A refused push is an answer; silence, 5xx, and what concerns everyone are not; our own doing says nothing."""
     assert said(outcome) == expected
+
+
+@given(
+    st.integers(0, 100_000),
+    st.integers(0, 40),
+    st.integers(0, 20_000),
+    st.integers(0, 60),
+    st.integers(0, 60),
+    st.integers(0, 30_000),
+)
+def test_an_answer_ends_a_run_and_makes_room(
+    places: int, run: int, sample_at: int, sample: int, failed: int, now: int
+) -> None:
+    """Whatever was before: the run is over, one more place, and the sample counts it, anew after ten seconds."""
+    breaker = Breaker(0, 7, places, run, sample_at, sample, failed)
+    found = after(breaker, "ALIVE", now, BreakerRule())
+    assert (found.open_until, found.cooldown_ms, found.run) == (0, 7, 0)
+    assert found.places == min(PLACES_MAX, places + 1)
+    is_new = now - sample_at >= SAMPLE_MS or now < sample_at
+    assert (found.sample_at, found.sample, found.failed) == ((now, 1, 0) if is_new else (sample_at, sample + 1, failed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
 from streams.policies.rendering import counting, locale_filters, text_filters
 from streams.policies.rendering.limits import SOURCE_CHARACTERS_MAX, TEXT_CHARACTERS_MAX, LimitError
+from streams.policies.rendering.plain import Plain, plain
 from streams.policies.rendering.sandbox import GLOBALS, Rendering, Sandbox
 
 COMPILED_CACHED: Final = 8_192  # sources, about 5 kB each: what a new version leaves as it was is not compiled anew
@@ -28,14 +29,28 @@ class TemplateError(ValueError):
 class Compiled:
     """One template. `variables` are the names that it reads from event and profile."""
 
-    __slots__ = ("_lines", "_root", "constant", "source", "variables")
+    __slots__ = ("_lines", "_plain", "_root", "constant", "source", "variables")
 
-    def __init__(self, source: str, constant: str | None, variables: frozenset[str], template: Template | None) -> None:
+    def __init__(
+        self,
+        source: str,
+        constant: str | None,
+        variables: frozenset[str],
+        template: Template | None,
+        plain: Plain | None = None,
+    ) -> None:
         self.source: Final = source
         self.constant: Final = constant
         self.variables: Final = variables
         self._root: Callable[[Any], Iterator[str]] | None = None if template is None else template.root_render_func
         self._lines = None if template is None else template.get_corresponding_lineno
+        self._plain = plain
+
+    def plain_text(self, data: Mapping[str, str], characters_max: int = TEXT_CHARACTERS_MAX) -> str | None:
+        """Return what `text` gives, where only the data of the event is needed for it; None: ask `text`."""
+        if self._plain is not None:
+            return self._plain.text(data, characters_max)
+        return self.constant
 
     def text(self, rendering: Rendering, characters_max: int = TEXT_CHARACTERS_MAX) -> str:
         """Return the text, without blanks around it. Raises whatever a template can raise."""
@@ -80,7 +95,7 @@ def compile_source(source: str) -> Compiled:
             if len(static) > TEXT_CHARACTERS_MAX:
                 raise TemplateError(f"{len(static):,} characters, at most {TEXT_CHARACTERS_MAX:,} fit into a push")
             return Compiled(source, static, frozenset(), None)
-        variables = _variables(tree)
+        variables, simple = _variables(tree), plain(tree)
         tree = counting.counted(tree)
         tree.set_environment(SANDBOX)
         template = Template.from_code(SANDBOX, SANDBOX.compile(tree), {})
@@ -93,7 +108,7 @@ def compile_source(source: str) -> Compiled:
         raise TemplateError("is nested too deep") from None
     except Exception as error:  # whatever Jinja makes of a source that is none ends in a reason
         raise TemplateError(f"{type(error).__name__}: {error}") from None
-    return Compiled(source, None, variables, template)
+    return Compiled(source, None, variables, template, simple)
 
 
 def parsed(source: str) -> nodes.Template:
