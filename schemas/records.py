@@ -41,6 +41,7 @@ ScheduleOutcome = Literal[
     "WOULD_EXPIRE",
     "UNKNOWN_ID",
 ]
+AuditOutcome = Literal["STARTED", "DONE", "FAILED", "REFUSED"]
 BroadcastAudience = Literal["ALL", "LIST", "FILTER"]
 BroadcastAction = Literal["PAUSE", "RESUME", "CANCEL"]
 BroadcastPhase = Literal["LOADING", "RUNNING", "PAUSED", "DONE", "CANCELLED", "EXPIRED", "REFUSED"]
@@ -341,6 +342,25 @@ class Replay(TypedDict):
     at: int
     requested_by: str
     notification_id: NotRequired[str | None]
+
+
+class AuditEntry(TypedDict):
+    """What somebody did on the web views, or was refused, on `audit-log`."""
+
+    entry_id: str
+    at: int
+    action: str
+    outcome: AuditOutcome
+    status: NotRequired[int | None]
+    by: str
+    key_id: str
+    key_name: str
+    session_id: NotRequired[str]
+    address: str
+    worker: str
+    method: str
+    target: str
+    detail: NotRequired[str]
 
 
 class Device(TypedDict):

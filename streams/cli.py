@@ -9,6 +9,7 @@ import typer
 from connectors.embedded_kafka import EmbeddedKafkaError
 from streams.commands import (
     audit,
+    audit_log,
     broadcast,
     broker,
     dead_letters,
@@ -34,7 +35,7 @@ from streams.types_file import TypesFileError
 
 COMMANDS = (
     *(demo, worker, topics, publish, broadcast, devices, template, schedule, explain, forget),
-    *(dead_letters, history, audit, doctor, keys, broker, version),
+    *(dead_letters, history, audit, audit_log, doctor, keys, broker, version),
 )
 
 app = typer.Typer(

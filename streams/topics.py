@@ -85,6 +85,11 @@ STREAMS: Final = (
         "Where each broadcast stands, and its totals at the end; key broadcast_id.",
         retention_ms=30 * DAY_MS,
     ),
+    TopicSpec(
+        "audit-log",
+        "What was done and refused on the web views, in one partition; key `audit`.",
+        retention_ms=365 * DAY_MS,
+    ),
     _compacted("devices", "The devices of each user; key user_id."),
     TopicSpec("device-changes", "One device of a user is registered or removed, for deliver; key user_id."),
     _compacted("profiles", "The profile of each user; key user_id."),
@@ -120,6 +125,7 @@ class TopicNames:
     replays: str
     broadcasts: str
     broadcast_reports: str
+    audit_log: str
     devices: str
     device_changes: str
     profiles: str

@@ -262,6 +262,20 @@ class Metric(StrEnum):
     )
     HISTORY_DOWN = "ringonce_history_down", _GAUGE, (), "1: its database cannot be used, and is waited for."
 
+    # --- the web views
+    HTTP_REFUSED_TOTAL = (
+        "ringonce_http_refused_total",
+        _COUNTER,
+        ("status",),
+        "Requests that the guard refused before any view saw them.",
+    )
+    AUDIT_LOG_LOST_TOTAL = (
+        "ringonce_audit_log_lost_total",
+        _COUNTER,
+        (),
+        "Entries of the audit log that could not be written: refusals, and how an action ended.",
+    )
+
     # --- the audit
     AUDIT_VIOLATIONS_TOTAL = (
         "ringonce_audit_violations_total",

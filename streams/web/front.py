@@ -72,7 +72,7 @@ def install_front(parts: FrontParts) -> Front:
     topics = TopicNames.of(settings)
     slots = SlotReads(cast(LaneTable, app.tables["slots"]), types, parts.stories)
     routing = install_views(app, slots)
-    install_security(app, parts.security or open_security(settings), routing)
+    log = install_security(app, parts.security or open_security(settings), routing, codec)
     commands = ScheduleCommands(settings, codec)
     broadcasts = BroadcastCommands(settings, codec)
     intake = Intake(settings)
@@ -92,4 +92,6 @@ def install_front(parts: FrontParts) -> Front:
     stories = install_story_views(StoryParts(app, settings, codec, routing, slots, parts.stories))
     history = install_history_views(app, settings)
     cast(LaneWeb, app.web).web_app.add_routes(openapi_routes(app.conf.id))
-    return Front([routing.close, commands.close, broadcasts.close, intake.close, stories.close, history.close])
+    return Front(
+        [routing.close, commands.close, broadcasts.close, intake.close, stories.close, history.close, log.close]
+    )

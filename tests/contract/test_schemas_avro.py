@@ -24,7 +24,7 @@ from tests.properties.codec_records import NAMES, named_records
 AVSC = Path(schemas.__file__).parent / "avsc"
 CODEC = Codec()
 # As schemas/README.md gives it: a file that refers to another comes after it.
-LOADING_ORDER = ["notification", "delivery", "broadcast", "broadcast_control", "broadcast_progress",
+LOADING_ORDER = ["notification", "delivery", "audit_entry", "broadcast", "broadcast_control", "broadcast_progress",
                  "broadcast_report", "broadcast_users", "cancel", "cap_state", "dead_letter", "deferral",
                  "delivery_state", "device_change", "devices", "devices_echo", "due", "forget", "forget_answer",
                  "local_deferral", "move", "preferences", "profile", "replay", "retry", "schedule_answer",

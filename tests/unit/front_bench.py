@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from aiohttp.test_utils import TestServer
+from aiohttp import web
 
 from streams.app import AppParts, create_app
 from streams.codec import open_codec
@@ -16,7 +16,7 @@ from streams.lane.app import LaneApp, LaneWeb
 from streams.settings import Settings, load_settings
 from streams.templates.library import TemplateLibrary
 from streams.types_file import NotificationTypes
-from streams.web.front import FrontParts, install_front
+from streams.web.front import Front, FrontParts, install_front
 from streams.web.security.keys import ApiKey, new_key
 from streams.web.security.keys_file import change_keys
 from streams.web.security.scopes import Scope
@@ -46,11 +46,14 @@ def a_key(directory: Path, *scopes: Scope, name: str = "tests", expires_at: int 
 
 def front_app(settings: Settings) -> LaneApp:
     """Return an app with every view, not started."""
+    return _front(settings)[0]
+
+
+def _front(settings: Settings) -> tuple[LaneApp, Front]:
     types, codec = NotificationTypes.load(None), open_codec(settings)
     library = TemplateLibrary(types, settings.locale)
     app = create_app(AppParts(settings=settings, types=types, codec=codec, templates=library))
-    install_front(FrontParts(app, settings, types, codec, library))
-    return app
+    return app, install_front(FrontParts(app, settings, types, codec, library))
 
 
 def routes_of(app: LaneApp) -> Iterable[tuple[str, str]]:
@@ -67,15 +70,18 @@ def serve(settings: Settings, scenario: Scenario) -> None:
     """Run a scenario against the front."""
 
     async def main() -> None:
-        app = front_app(settings)
+        app, front = _front(settings)
         app.finalize()
-        server = TestServer(cast(LaneWeb, app.web).web_app)
-        await server.start_server()
+        runner = cast(LaneWeb, app.web)._runner
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
-            async with httpx.AsyncClient(base_url=str(server.make_url("/")), trust_env=False, timeout=20.0) as client:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20.0) as client:
                 await scenario(client)
         finally:
-            await server.close()
+            await runner.cleanup()
+            await front.close()
 
     asyncio.run(asyncio.wait_for(main(), LIMIT_SECONDS))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from streams.web.contract import (
+    audit_log,
     broadcasts,
     dead_letters,
     history,
@@ -43,6 +44,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *dead_letters.OPERATIONS,
     *templates.OPERATIONS,
     *session.OPERATIONS,
+    *audit_log.OPERATIONS,
     *worker.OPERATIONS,
     *page.OPERATIONS,
 )

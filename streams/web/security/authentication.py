@@ -122,7 +122,7 @@ class Authentication:
             _cookie_name(request),
             session_token(session, self._security.session_key),
             path="/",
-            max_age=max(0, session.begun_at + rule.whole_ms - _now_ms()) // 1000,
+            max_age=max(0, -(-(session.begun_at + rule.whole_ms - _now_ms()) // 1000)),
             secure=_is_https(request),
             httponly=True,
             samesite="Strict",

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
+from prometheus_client.core import Metric as Family
+from prometheus_client.registry import Collector
+
+from schemas.codec import Codec
 from streams.lane.app import LaneApp, LaneWeb
+from streams.metrics import Metric, counter
 from streams.web.routing import Routing
+from streams.web.security.audit_log import AuditLog
+from streams.web.security.audit_view import audit_routes
 from streams.web.security.authentication import Authentication
 from streams.web.security.callers import CALLER
 from streams.web.security.guard import Guard
 from streams.web.security.headers import headers_signal
 from streams.web.security.security import Security
+from streams.web.security.server import FrontRunner
 from streams.web.security.session_views import session_routes
 
 
-def install_security(app: LaneApp, security: Security, routing: Routing) -> Guard:
-    """Install the guard behind what makes problem documents, and let `routing` sign what it forwards."""
-    authentication = Authentication(security, lambda: str(app.conf.canonical_url))
-    guard = Guard(security, authentication)
-    application = cast(LaneWeb, app.web).web_app
+def install_security(app: LaneApp, security: Security, routing: Routing, codec: Codec) -> AuditLog:
+    """Install the guard behind what makes problem documents, and let `routing` sign what it forwards.
+
+    The caller closes what is returned.
+    """
+
+    def url() -> str:
+        return str(app.conf.canonical_url)
+
+    log = AuditLog(security.settings, codec, url)
+    authentication = Authentication(security, url)
+    guard = Guard(security, authentication, log)
+    front = cast(LaneWeb, app.web)
+    application = front.web_app
+    front._runner = FrontRunner(application, security.settings.api)  # Faust has no setting for it
     application.middlewares.append(guard.middleware)
     application.on_response_prepare.append(headers_signal(app.conf.id))
-    application.add_routes(session_routes(guard))
+    application.add_routes([*session_routes(guard), *audit_routes(security.settings, codec)])
     routing.sign = lambda method, target, to: authentication.sign(method, target, to, CALLER.get())
-    return guard
+    app.metrics.add(GuardCollector(guard))
+    return log
+
+
+class GuardCollector(Collector):
+    """Shows what was refused, and what of it could not be written down."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def collect(self) -> Iterable[Family]:
+        """Return the families with their values."""
+        refused, lost = counter(Metric.HTTP_REFUSED_TOTAL), counter(Metric.AUDIT_LOG_LOST_TOTAL)
+        for status, count in sorted(self._guard.refused.items()):
+            refused.add_metric([str(status)], count)
+        lost.add_metric([], self._guard.log.lost)
+        return refused, lost

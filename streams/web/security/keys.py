@@ -48,11 +48,11 @@ class ApiKey(BaseModel):
 
 
 class KeyRefusedError(Exception):
-    """A key that is good for nothing, and why. `key_id`: which one it says it is, if there is one of that id."""
+    """A key that is good for nothing, and why. `key_id`, `key_name`: which one it says it is, if there is that one."""
 
-    def __init__(self, reason: str, key_id: str = "") -> None:
+    def __init__(self, reason: str, key: ApiKey | None = None) -> None:
         super().__init__(reason)
-        self.key_id = key_id
+        self.key_id, self.key_name = ("", "") if key is None else (key.id, key.name)
 
 
 def new_key(name: str, scopes: Iterable[Scope], now_ms: int, expires_at: int | None = None) -> tuple[ApiKey, str]:
@@ -88,10 +88,10 @@ class KeyBook:
         key = self._keys.get(key_id)
         is_right = hmac.compare_digest(_hashed(secret), _NOBODYS_HASH if key is None else key.sha256)
         if key is None or not is_right or prefix != PREFIX or len(token) > TOKEN_LENGTH_MAX:
-            raise KeyRefusedError("there is no such API key", "" if key is None else key.id)
+            raise KeyRefusedError("there is no such API key", key)
         refusal = key.refusal(now_ms)
         if refusal is not None:
-            raise KeyRefusedError(refusal, key.id)
+            raise KeyRefusedError(refusal, key)
         return key
 
     def of_session(self, key_id: str, mark: str, now_ms: int) -> ApiKey | None:

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from streams.web.bodies import RefusedError, read_object
+from streams.web.security.audit_log import Deed
 from streams.web.security.authentication import Authentication
 from streams.web.security.callers import CALLER, Caller
 from streams.web.security.guard import Guard
@@ -25,6 +26,9 @@ def session_routes(guard: Guard) -> list[web.RouteDef]:
     """Return the views as routes."""
     authentication = guard.authentication
 
+    def note(request: web.Request, action: str, caller: Caller, status: int) -> None:
+        guard.log.note_besides(Deed.of(action, caller, authentication.address(request), request), "DONE", status)
+
     async def begin(request: web.Request) -> web.Response:
         """200 with who it is, and a cookie; 401 where the key is good for nothing."""
         key = await _key(request)
@@ -38,6 +42,7 @@ def session_routes(guard: Guard) -> list[web.RouteDef]:
         caller = Caller("session", found.scopes, found.id, found.name, session_id)
         response = web.json_response(session_document(caller, authentication))
         authentication.begin(request, response, found, session_id)
+        note(request, "session.begin", caller, 200)
         return response
 
     async def shown(request: web.Request) -> web.Response:
@@ -51,6 +56,8 @@ def session_routes(guard: Guard) -> list[web.RouteDef]:
         """204: there is no session any more."""
         response = web.Response(status=204)
         authentication.end(request, response)
+        if CALLER.get().by == "session":
+            note(request, "session.end", CALLER.get(), 204)
         return response
 
     return [web.post("/session", begin), web.get("/session", shown), web.delete("/session", end)]
