@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 
 def _hosts(names: str) -> str:
@@ -25,6 +25,9 @@ class ApiSettings(BaseModel):
         None,
         description="The file of API keys that `ringonce keys` writes; workers read it again when it changes. Unset: "
         "no keys, and everything is open to whoever reaches the worker, which must then listen on loopback.",
+    )
+    key: SecretStr | None = Field(
+        None, description="The API key that commands send which ask a worker; workers have no need of it."
     )
     open: bool = Field(
         False,

@@ -12,21 +12,25 @@ import httpx
 
 from streams.commands.terminal import fail
 from streams.publish.instants import duration_ms, instant_ms
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 
 ASK_SECONDS_MAX = 10.0
 
 
 def get(url: str, query: Mapping[str, str] | None = None) -> Any:
     """Return what a worker answers, as JSON; end the command where it answers anything but 200."""
+    key = load_settings().api.key
+    headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     try:
-        answer = httpx.get(url, params=query, timeout=ASK_SECONDS_MAX, trust_env=False)
+        answer = httpx.get(url, params=query, headers=headers, timeout=ASK_SECONDS_MAX, trust_env=False)
     except httpx.HTTPError as error:
         fail(f"no worker answers at {url}: {error or type(error).__name__}; is one running? --url names another one")
     try:
         document = answer.json()
     except ValueError:
         fail(f"{url} is no worker of ringonce: it answers {answer.status_code} without JSON")
+    if answer.status_code == 401:
+        fail(f"{document.get('detail', document)}; RINGONCE_API_KEY is the key that commands send")
     if answer.status_code != 200:
         fail(str(document.get("detail", document)))
     return document

@@ -224,6 +224,19 @@ def test_a_key_ends_at_both_workers_while_they_run(guarded: Guarded) -> None:
     assert token.split("_", 2)[2] not in listed.stdout + (guarded.keys_file).read_text()
 
 
+def test_a_command_asks_with_its_key(guarded: Guarded) -> None:
+    """Without one it says which setting is missing."""
+    arguments = ("schedule", "list", "--url", guarded.urls[0])
+    refused = ringonce(guarded.system, guarded.keys_file, *arguments)
+    assert refused.returncode == 1
+    assert "RINGONCE_API_KEY" in refused.stderr
+    guarded.system.environment["RINGONCE_API_KEY"] = guarded.tokens["read"]
+    try:
+        assert ringonce(guarded.system, guarded.keys_file, *arguments).returncode == 0
+    finally:
+        del guarded.system.environment["RINGONCE_API_KEY"]
+
+
 def test_faults_own_views_are_not_there(guarded: Guarded) -> None:
     """Not even for who has every scope."""
     for path in ("/table", "/table/slots/x/", "/router", "/graph", "/stats/", "/tables/"):
