@@ -47,6 +47,7 @@ from streams.stages.suppress_metrics import SlotCounter, SuppressCollector, Supp
 from streams.templates.library import TemplateLibrary
 from streams.time_zones import zone_named
 from streams.topics import TopicNames
+from streams.tracing import Tracer
 from streams.types_file import USERS_ZONE, NotificationTypes, TypePolicy
 from streams.web.address import advertised_host, web_port
 
@@ -65,6 +66,7 @@ class AppParts:
     connectors: Mapping[ProviderName, Connector] = field(default_factory=dict)
     codec: Codec = field(default_factory=Codec)
     profiles: ProfileSource | None = None
+    tracer: Tracer | None = None
     templates: TemplateLibrary | None = None  # without one, only the types file says anything
     stages: frozenset[str] = frozenset(("suppress", "schedule", "deliver", "broadcast"))
     wall_ms: Callable[[], int] = wall_ms
@@ -138,7 +140,7 @@ def _suppress(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
 
     def new_lane(context: LaneContext) -> StepLane:
         decider = SuppressDecider(
-            context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec, counts
+            context.partition, parts.settings.partitions, table, topics, policy_of, parts.codec, counts, parts.tracer
         )
         return StepLane(context, decider)
 
@@ -152,7 +154,7 @@ def _schedule(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
     assert isinstance(table, ScheduleTable)
     settings = parts.settings
     lateness = Buckets(LATENESS_BOUNDS_MS)
-    options = ScheduleOptions(settings.release_per_second_max / settings.partitions, lateness)
+    options = ScheduleOptions(settings.release_per_second_max / settings.partitions, lateness, parts.tracer)
 
     def deciders() -> dict[int, ScheduleDecider]:
         lanes = cast("dict[int, StepLane]", app.lanes.lanes("schedule"))
@@ -187,6 +189,7 @@ def _deliver(app: LaneApp, parts: AppParts, topics: TopicNames) -> Stage:
         profiles=parts.profiles,
         devices_max=parts.settings.devices_per_user_max,
         counts=DeliverCounts(parts.types.policies),
+        tracer=parts.tracer,
     )
     app.metrics.add(DeliverCollector(settings.counts))
     app.metrics.add(DeviceChangesCollector(settings.device_changes))

@@ -27,6 +27,7 @@ from streams.profiles.address import check_url_template
 from streams.provider_settings import ApnsSettings, FcmSettings, WebhookSettings, WebPushSettings
 from streams.setting_error import ENV_PREFIX, MissingSettingError, SettingsError
 from streams.time_zones import known_zone
+from streams.tracing.headers import read_otlp_headers
 from streams.violations import sentence
 
 __all__ = ["Settings", "SettingsError", "kafka_client_options", "load_settings"]
@@ -66,6 +67,17 @@ def _registry_url(url: str) -> str:
     if "@" in url:
         raise ValueError("must not contain a user or a password: they have settings of their own")
     return url.rstrip("/")
+
+
+def _otlp_endpoint(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must be a URL that starts with http:// or https://")
+    return url
+
+
+def _otlp_headers(text: SecretStr) -> SecretStr:
+    read_otlp_headers(text.get_secret_value())
+    return text
 
 
 def _history_url(url: SecretStr) -> SecretStr:
@@ -265,6 +277,21 @@ class Settings(BaseSettings):
         "off",
         description="`worker`: this worker keeps the history of every status itself, for small installations and the "
         "demo. `off`: `ringonce history` does, where one runs.",
+    )
+    otlp_endpoint: Annotated[str, AfterValidator(_otlp_endpoint)] | None = Field(
+        None,
+        description="Where traces are exported to, OTLP over HTTP: `http://127.0.0.1:4318`. Unset: no traces are made, "
+        "which costs nothing. Needs the extra `otel`.",
+    )
+    otlp_headers: Annotated[SecretStr, AfterValidator(_otlp_headers)] | None = Field(
+        None, description="Headers for it, `name=value,…`, such as a token."
+    )
+    trace_ratio: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="The part of the traces that is kept, of those that nobody else has begun; one that comes with "
+        "`traceparent` is kept as that says.",
     )
     history_url: Annotated[SecretStr, AfterValidator(_history_url)] | None = Field(
         None,

@@ -38,11 +38,13 @@ from streams.templates.folder import TemplateFolder
 from streams.templates.follower import TemplateFollower, TemplatesUnreadError
 from streams.templates.library import TemplateLibrary
 from streams.topics import ensure_topics
+from streams.tracing.metrics import TracingCollector
+from streams.tracing.open import open_tracing
 from streams.types_file import NotificationTypes
 from streams.web.address import web_port
 from streams.web.front import FrontParts, install_front
 from streams.web.security.security import open_security
-from streams.worker_metrics import WorkerCollector
+from streams.worker_metrics import WorkerCollector, installed_version
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +95,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     security = open_security(settings)
     connectors = open_connectors(settings)
     user_service = open_user_service(settings)
+    tracing = open_tracing(settings, installed_version())
+    tracer = None if tracing is None else tracing.tracer
     types = NotificationTypes.load(settings.types_file)
     library = TemplateLibrary(types, settings.locale)
     folder = None if settings.templates_dir is None else TemplateFolder(settings.templates_dir, library)
@@ -112,12 +116,13 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
             codec=codec,
             profiles=user_service,
             templates=library,
+            tracer=tracer,
             wall_ms=_clock(),
         )
     )
     os.environ[WEB_PORT_VARIABLE] = str(app.conf.web_port)
     stories = Stories(app, settings, codec) if settings.stories_hours else None
-    front = install_front(FrontParts(app, settings, types, codec, library, security, stories))
+    front = install_front(FrontParts(app, settings, types, codec, library, security, stories, tracer))
     audit = ContinuousAudit(app, settings, types, codec)
     app.metrics.add(AuditCollector(audit))
     app.metrics.add(StoriesCollector(stories))
@@ -126,6 +131,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     app.metrics.add(WorkerCollector(int(os.environ.get(RESTARTS_VARIABLE, "0"))))
     history = SinkBeside(settings, lambda: open_codec(settings)) if settings.history == "worker" else None
     app.metrics.add(HistoryCollector(history))
+    app.metrics.add(TracingCollector(None if tracing is None else tracing.sink))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -152,6 +158,8 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
             await connector.close()
         if user_service is not None:
             await user_service.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.sink.close)
 
 
 def _give_up(stopping: bool, started_at: float) -> None:

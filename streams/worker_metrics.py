@@ -11,15 +11,20 @@ from prometheus_client.registry import Collector
 from streams.metrics import Metric, gauge
 
 
+def installed_version() -> str:
+    """Return the version that runs."""
+    try:
+        return version("ringonce")
+    except PackageNotFoundError:
+        return "source"
+
+
 class WorkerCollector(Collector):
     """Shows the process."""
 
     def __init__(self, restarts: int) -> None:
         self._restarts = restarts
-        try:
-            self._version = version("ringonce")
-        except PackageNotFoundError:
-            self._version = "source"
+        self._version = installed_version()
 
     def collect(self) -> Iterable[Family]:
         """Return the families with their values."""

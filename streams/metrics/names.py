@@ -302,6 +302,14 @@ class Metric(StrEnum):
     STORIES_TOLD_TOTAL = "ringonce_stories_told_total", _COUNTER, (), "Statuses that stories were told of."
     STORIES_BEHIND = "ringonce_stories_behind", _GAUGE, (), "Offsets of statuses that stories are not told up to yet."
 
+    # --- traces
+    TRACE_SPANS_TOTAL = (
+        "ringonce_trace_spans_total",
+        _COUNTER,
+        ("outcome",),
+        "Spans by what became of them: exported, refused by the collector, or left out because too many waited.",
+    )
+
     # --- the process, as prometheus_client shows it on Linux
     PROCESS_CPU_SECONDS_TOTAL = "process_cpu_seconds_total", _COUNTER, (), "CPU time that it has used."
     PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes", _GAUGE, (), "Memory that is resident."

@@ -43,7 +43,13 @@ class Intake:
                 producer = await self._started()
                 partitions = self._settings.partitions
                 sent = [
-                    await producer.send(topic, message.value, message.key, partition_of(message.key, partitions))
+                    await producer.send(
+                        topic,
+                        message.value,
+                        message.key,
+                        partition_of(message.key, partitions),
+                        headers=list(message.headers),
+                    )
                     for message in messages
                 ]
                 await asyncio.gather(*sent)

@@ -368,9 +368,11 @@ class DeliverLane(Lane):
         finished = self._requests.finished
         settled: Counter[Service] = Counter()
         for count in range(1, len(finished) + 1):
-            entry, device, outcome, at, service = finished.popleft()
+            entry, device, outcome, at, service, asked_at = finished.popleft()
             settled[service] += 1
             note_outcome(work, entry, device, outcome, at)
+            if entry.hop is not None:
+                work.traces.answered(entry, device, outcome, (asked_at, at))
             entry.under_way -= 1
             if entry.under_way == 0:
                 end_attempt(work, entry)

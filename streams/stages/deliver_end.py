@@ -28,6 +28,8 @@ def note_unsent(work: DeliverStep, entry: Entry, claim: Claim) -> None:
         claimed_at = entry.state.claims[claim.device_id].at
         wait = max(0, claimed_at + work.settings.grace_ms - work.now)
         _again(entry, claim.device_id, wait)
+    if entry.hop is not None:
+        work.traces.unasked(entry, entry.state.claims.get(claim.device_id), claim)
     work.note(entry, claim)
 
 

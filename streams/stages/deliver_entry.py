@@ -13,11 +13,13 @@ from schemas.keys import partition_of, slot_key
 from schemas.local_times import read_local_time
 from schemas.notification import Subject, read_delivery, subject_of
 from streams.lane.chunk import Record
+from streams.lane.transaction import NO_HEADERS, Headers
 from streams.policies.capping import Capped
 from streams.policies.profiles import Lookup
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings, Priority
 from streams.stages.delivery_rows import NO_STATE, DeliveryState, state_key
 from streams.stages.forgetting import Forget
+from streams.tracing import Hop
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +48,13 @@ class Entry:
     next_newest: bool = False
     local: datetime | None = None
     profile: Lookup | None = None  # what the user service said, once it was asked
+    hop: Hop | None = None  # where traces are made
     forget: Forget | None = None  # it is no notification: its user is to be erased when its turn comes
+
+    @property
+    def headers(self) -> Headers:
+        """What goes with all records that come of it."""
+        return NO_HEADERS if self.hop is None else self.hop.headers
 
     @property
     def capped(self) -> Capped:
@@ -65,6 +73,9 @@ def read_entry(record: Record, topic: str, codec: Codec, settings: DeliverSettin
     notification_id, kind = notification["notification_id"], notification["type"]
     slot = slot_key(notification["user_id"], kind)
     user = notification["user_id"].encode()
+    hop = None
+    if settings.tracer is not None:
+        hop = settings.tracer.begin(record.headers, slot, notification_id.encode(), record.timestamp)
     return Entry(
         record,
         topic,
@@ -79,6 +90,7 @@ def read_entry(record: Record, topic: str, codec: Codec, settings: DeliverSettin
         NO_STATE,
         partition_of(slot, settings.partitions),
         local=local,
+        hop=hop,
     )
 
 

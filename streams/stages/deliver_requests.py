@@ -12,6 +12,7 @@ from connectors.outcome import Connector, Device, NotSent, Outcome, ProviderName
 from streams.policies.breaking import LEFT_ALONE
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_services import Service
+from streams.tracing.current import trace_of_record
 
 _new: Final = tuple.__new__  # Finished(...) costs 0.2 µs more.
 
@@ -27,13 +28,14 @@ class Attempt(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """What a request was told, and when, in milliseconds since the epoch."""
+    """What a request was told, and when, and when it was its turn, in milliseconds since the epoch."""
 
     entry: Entry
     device: Device
     outcome: Outcome
     at: int
     service: Service
+    asked_at: int
 
 
 class Requests:
@@ -108,10 +110,12 @@ class Requests:
         """
         service = attempt.service
         while True:
-            started_at = time.monotonic()
+            started_at, asked_at = time.monotonic(), now
+            if attempt.entry.hop is not None:
+                trace_of_record.set(attempt.entry.hop.trace_id)
             outcome = await self._outcome(attempt, now)
             now = self._now_ms()
-            self.finished.append(_new(Finished, (attempt.entry, attempt.device, outcome, now, service)))
+            self.finished.append(_new(Finished, (attempt.entry, attempt.device, outcome, now, service, asked_at)))
             service.ended(outcome, now, (time.monotonic() - started_at) * 1000)
             waiting = self._waiting.get(service)
             if not waiting:

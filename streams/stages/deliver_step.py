@@ -12,7 +12,7 @@ from schemas.poison import PoisonError
 from schemas.records import FINAL_STATES, State
 from schemas.verdicts import VerdictOutcome
 from streams.lane.chunk import Record
-from streams.lane.transaction import Step
+from streams.lane.transaction import NO_HEADERS, Headers, Step
 from streams.policies.breaking import LEFT_ALONE
 from streams.policies.delivering import Claim
 from streams.stages.blocks import Block
@@ -20,6 +20,7 @@ from streams.stages.cap_rows import CAP_PREFIX, CapRows
 from streams.stages.dead_letters import dead_letter, letter_key
 from streams.stages.deliver_counts import DeliverNoted
 from streams.stages.deliver_entry import Entry
+from streams.stages.deliver_traces import DeliverTraces
 from streams.stages.delivery_rows import (
     EARLIER_MS,
     STATE_PREFIX,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from streams.stages.deliver import DeliverLane
 
 _new: Final = tuple.__new__  # DeliveryState(...) costs 0.2 µs more.
+COMES_AGAIN: Final[tuple[State, ...]] = ("RETRYING", "DEFERRED")
 REMEMBERED_MS = 24 * 3600 * 1000  # longer than any delivery lasts; after it, a replay of the same id is a new one
 
 
@@ -68,6 +70,7 @@ class DeliverStep:
         self.caps = CapRows(lane.tables.deliveries, lane.partition, now, lane.settings.caps, lane.settings.skew_ms)
         self._writers = StatusWriters("deliver", now, lane.headers["Status"])
         self.devices = UserDevices(self, lane)
+        self.traces = DeliverTraces(lane.settings.tracer, self.step, lane.partition, now)
         self.noted = DeliverNoted()
         self.step.committed.append(partial(lane.settings.counts.note, self.noted))
 
@@ -97,6 +100,8 @@ class DeliverStep:
             claim = _new(Claim, (device.device_id, device.provider._value_, entry.attempt, "SENDING", self.now, ""))
             claims = _with_claim(claims, claim)
         self._put(entry, _new(DeliveryState, (entry.attempt, False, self.now, claims, entry.state.admitted_at)))
+        if entry.hop is not None:
+            self.traces.claimed(entry, len(devices))
         self.status(entry, "SENDING", reason, until=entry.delivery["send_by"])
 
     def note(self, entry: Entry, claim: Claim, remark: str = "") -> None:
@@ -120,7 +125,7 @@ class DeliverStep:
         lane = self._lane
         delivery = {**entry.delivery, "attempt": entry.attempt + 1, "devices": entry.retry}
         value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": delivery}, lane.topics.scheduled)
-        self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value)
+        self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value, entry.headers)
         # This one is concluded and the next one is not: so a row tells whether its notification has ended.
         self._put(entry, entry.state._replace(attempt=entry.attempt + 1, concluded=False, at=self.now))
         self.noted.retries[entry.delivery["notification"]["type"]] += 1
@@ -131,7 +136,7 @@ class DeliverStep:
         """Open it again later, as it is: nothing of this attempt has begun, and its slot stays held."""
         lane = self._lane
         value = lane.codec.encode("Retry", {"due_at": due_at, "delivery": entry.delivery}, lane.topics.scheduled)
-        self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value)
+        self.step.emit(lane.topics.scheduled, entry.slot_partition, entry.slot, value, entry.headers)
         self.status(entry, "RETRYING", reason, until=due_at)
 
     def concluded(self, entry: Entry) -> None:
@@ -144,14 +149,15 @@ class DeliverStep:
         lane, delivery = self._lane, entry.delivery
         origin = {name: delivery[name] for name in ("origin_partition", "origin_offset")}
         deferral = {"due_at": due_at, **origin, "notification": delivery["notification"]}
-        self.step.emit(topic, entry.slot_partition, entry.slot, lane.codec.encode("Deferral", deferral, topic))
+        value = lane.codec.encode("Deferral", deferral, topic)
+        self.step.emit(topic, entry.slot_partition, entry.slot, value, entry.headers)
 
     def verdict(self, entry: Entry, outcome: VerdictOutcome, at: int) -> None:
         """Tell suppress what became of the holder of the slot."""
         self.leave_caps(entry, outcome, at)
         lane = self._lane
         value = write_verdict(lane.headers["Verdict"], entry.subject.notification, outcome, at)
-        self.step.emit(lane.topics.verdicts, entry.slot_partition, entry.slot, value)
+        self.step.emit(lane.topics.verdicts, entry.slot_partition, entry.slot, value, entry.headers)
 
     def turned_away(self, entry: Entry, reason: str, until: int, by: str) -> None:
         """Say that a cap has no room for it until `until`, when the place of the notification `by` is free."""
@@ -159,10 +165,12 @@ class DeliverStep:
         writer = self._writers[delivery["origin_partition"]]
         origin_offset, notification_id = delivery["origin_offset"], entry.notification_id.encode()
         self.noted.ended[delivery["notification"]["type"], "SUPPRESSED"] += 1
+        if entry.hop is not None:
+            self.traces.ended(entry, "SUPPRESSED", reason)
         value = writer.write(
             notification_id, entry.slot, "SUPPRESSED", reason.encode(), origin_offset, entry.attempt, by.encode(), until
         )
-        self.step.emit(lane.topics.statuses, entry.slot_partition, entry.slot, value)
+        self.step.emit(lane.topics.statuses, entry.slot_partition, entry.slot, value, entry.headers)
 
     def leave_caps(self, entry: Entry, outcome: VerdictOutcome, at: int) -> None:
         """Note its end where it holds a place of the user's caps."""
@@ -175,7 +183,7 @@ class DeliverStep:
             f"attempt {claim.attempt} {claim.provider} {claim.device_id}: {claim.phase} {claim.reason}"
             for claim in sorted(entry.state.claims.values(), key=lambda claim: claim.attempt)
         ]
-        self.poison(error, entry.record, entry.topic, entry.notification_id, history)
+        self.poison(error, entry.record, entry.topic, entry.notification_id, history, entry.headers)
 
     def poison(
         self,
@@ -184,6 +192,7 @@ class DeliverStep:
         topic: str,
         notification_id: str | None = None,
         history: Sequence[str] = (),
+        headers: Headers = NO_HEADERS,
     ) -> None:
         """Put a record on `dead-letters`."""
         lane = self._lane
@@ -198,7 +207,7 @@ class DeliverStep:
             notification_id,
             history,
         )
-        self.step.emit(lane.topics.dead_letters, lane.partition, letter_key(record), letter)
+        self.step.emit(lane.topics.dead_letters, lane.partition, letter_key(record), letter, headers)
 
     def status(
         self,
@@ -213,6 +222,8 @@ class DeliverStep:
         lane = self._lane
         if state in FINAL_STATES:
             self.noted.ended[entry.delivery["notification"]["type"], state] += 1
+        if entry.hop is not None and (state in FINAL_STATES or state in COMES_AGAIN):
+            self.traces.ended(entry, state, reason)
         value = self._writers[entry.delivery["origin_partition"]].write_of(
             entry.subject,
             state,
@@ -221,7 +232,7 @@ class DeliverStep:
             None if provider is None else provider.encode(),
             None if device_id is None else device_id.encode(),
         )
-        self.step.emit(lane.topics.statuses, entry.slot_partition, entry.slot, value)
+        self.step.emit(lane.topics.statuses, entry.slot_partition, entry.slot, value, entry.headers)
 
     def _put(self, entry: Entry, state: DeliveryState) -> None:
         if entry.state.attempt == 0 and not entry.state.claims and entry.key not in self._states:

@@ -19,6 +19,7 @@ from streams.policies.retrying import RetryPolicy
 from streams.profiles.source import ProfileSource
 from streams.stages.deliver_counts import DeliverCounts
 from streams.stages.deliver_services import Services
+from streams.tracing import Tracer
 
 
 class Priority(IntEnum):
@@ -84,6 +85,7 @@ class DeliverSettings:
     device_changes: Counter[str] = field(default_factory=Counter)
     counts: DeliverCounts = field(default_factory=DeliverCounts)
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.codec import Codec
 from schemas.keys import partition_of, split_slot_key
@@ -32,7 +32,9 @@ from streams.stages.schedule_queue import DueQueue
 from streams.stages.schedule_step import ScheduleStep
 from streams.stages.schedule_table import DEFERRALS, INDEX, LEDGER_KEY, RETRIES, ScheduleTable
 from streams.stages.scheduled_rows import Command, Deferral, Retry, read_scheduled
+from streams.stages.traced_rows import with_trace
 from streams.topics import TopicNames
+from streams.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +43,16 @@ RELEASES_MAX = 2_000  # in one step; the next one follows at once
 COMPANY_MS = 50
 
 
+_Held = TypeVar("_Held", Deferral, Retry)
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduleOptions:
     """`release_per_second_max`: of one partition; 0: no limit. `lateness` is noted for all partitions of a worker."""
 
     release_per_second_max: float = 0.0
     lateness: Buckets = field(default_factory=lambda: Buckets(LATENESS_BOUNDS_MS))
+    tracer: Tracer | None = None
 
 
 class ScheduleDecider:
@@ -78,6 +84,7 @@ class ScheduleDecider:
         self.retries = DueQueue(table, partition, RETRIES, ledger.retries_front)
         self.sweeper = Sweeper(table, partition)
         self.lateness = options.lateness
+        self.tracer = options.tracer
         self.rows_difference = 0
         self._reported = 0
         self._counter = RowCounter(table, partition)
@@ -169,14 +176,20 @@ class ScheduleDecider:
         names = iter(work.look_up([scheduled for scheduled, _ in found if not isinstance(scheduled, Retry)]))
         for scheduled, record in found:
             if isinstance(scheduled, Deferral):
-                work.take(scheduled, *next(names), record.offset)
+                work.take(self._traced(scheduled, record), *next(names), record.offset)
             elif isinstance(scheduled, Retry):
-                work.take_retry(scheduled, record.offset)
+                work.take_retry(self._traced(scheduled, record), record.offset)
             elif scheduled.due_at is None:
                 self._answer(work, scheduled, work.cancel(scheduled, *next(names)))
             else:
                 outcome = work.move(scheduled, *next(names), scheduled.due_at, record.offset)
                 self._answer(work, scheduled, outcome)
+
+    def _traced(self, scheduled: _Held, record: Record) -> _Held:
+        """Keep the trace that a record belongs to with what is held of it."""
+        if self.tracer is None or not record.headers:
+            return scheduled
+        return scheduled._replace(row=with_trace(scheduled.row, record.headers, record.timestamp))
 
     def _forget(self, work: ScheduleStep, forget: Forget) -> None:
         """Do one round of an erasure; the answer comes with the last one."""

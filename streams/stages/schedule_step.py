@@ -30,6 +30,8 @@ from streams.stages.schedule_table import (
 )
 from streams.stages.scheduled_rows import Command, Deferral, Held, Retry, read_delivery_body, read_held
 from streams.stages.slots_table import ID_PREFIX
+from streams.stages.traced_rows import traced
+from streams.tracing import StepSpans
 
 if TYPE_CHECKING:
     from streams.stages.schedule import ScheduleDecider
@@ -53,6 +55,32 @@ class ScheduleStep:
         self._counted: Counter[str] = Counter()
         self._writers = StatusWriters("schedule", now, stage.headers["Status"])
         self._statuses: list[Output] = []
+        self._headers = NO_HEADERS  # of all that comes of the row that is worked on
+        self._spans: StepSpans | None = None
+        if stage.tracer is not None:
+            self._spans = StepSpans(stage.tracer, "schedule", stage.partition)
+            self.step.committed.append(self._spans.committed)
+
+    # --- traces
+
+    def _waited(self, row: bytes, pending: Pending, how: str) -> Headers:
+        """Say that it has waited until now. Returns the headers that go on with it."""
+        tracer = self._stage.tracer
+        if tracer is None or self._spans is None:
+            return NO_HEADERS
+        found = traced(row)
+        if not found.headers:
+            return NO_HEADERS
+        hop = tracer.begin(found.headers, pending.slot, pending.notification_id, found.at)
+        if hop.is_sampled:
+            attributes: dict[str, str | int | float | bool] = {
+                "ringonce.notification_id": pending.notification_id.decode(errors="replace"),
+                "ringonce.type": pending.slot.rpartition(b":")[2].decode(errors="replace"),
+                "ringonce.decision": how,
+                "ringonce.due_at": pending.due_at,
+            }
+            self._spans.add(hop.own("schedule", attributes))
+        return hop.headers
 
     # --- what is due
 
@@ -63,7 +91,8 @@ class ScheduleStep:
             pending = read_pending(key)
             user = pending.slot.rpartition(b":")[0]
             partition = partition_of(user, stage.partitions)
-            self.step.emit(stage.topics.outbox, partition, user, header + read_delivery_body(row), headers)
+            said = [*headers, *self._waited(row, pending, "RELEASED")]
+            self.step.emit(stage.topics.outbox, partition, user, header + read_delivery_body(row), said)
             self._changes[key] = None
             self._end(seen_digest(pending.slot, pending.notification_id), "RELEASED")
         self._counted["retries_released"] += len(rows)
@@ -80,14 +109,17 @@ class ScheduleStep:
             held = read_held(row, slot)
             digest = seen_digest(slot, notification_id)
             self._remove(key)
-            if held.expires_at is not None and held.expires_at <= now:
+            expired = held.expires_at is not None and held.expires_at <= now
+            self._headers = self._waited(row, pending, "EXPIRED" if expired else "RELEASED")
+            if expired:
                 self._expire(slot, notification_id, digest, held.origin)
                 continue
             value = write_due(due_at, now, *held.origin, held.body, header)
-            emitted.append((slot, value, NO_HEADERS))
+            emitted.append((slot, value, self._headers))
             self._status(held.origin, slot, notification_id, "RELEASED", b"due")
             self._end(digest, "RELEASED")
             late_ms.append(now - due_at)
+        self._headers = NO_HEADERS
         if emitted:
             self.step.outputs[stage.topics.due, self._partition] = emitted
             self.step.committed.append(partial(stage.lateness.note, late_ms))
@@ -153,10 +185,12 @@ class ScheduleStep:
         if isinstance(decision, scheduling.Cancelled):
             assert pending is not None, "it has a due time"
             held = self._held(pending)
+            self._headers = self._waited(self._row(pending), pending, "CANCELLED")
             self._remove(pending_key(pending))
             self._counted["cancelled"] += 1
             reason = f"cancelled by {command.requested_by or 'an unnamed caller'} ({command.request_id})"
             self._status(held.origin, slot, notification_id, "CANCELLED", reason.encode())
+            self._headers = NO_HEADERS
             self._end(digest, "CANCELLED")
             return {"outcome": "CANCELLED", "due_at_before": decision.due_at}
         if isinstance(decision, scheduling.Unknown):
@@ -268,7 +302,7 @@ class ScheduleStep:
     ) -> None:
         writer = self._writers[origin[0]]
         value = writer.write(notification_id, slot, state, reason, origin[1], 0, by, until)
-        self._statuses.append((slot, value, NO_HEADERS))
+        self._statuses.append((slot, value, self._headers))
 
     def sweep(self, key: bytes) -> None:
         """Forget a block."""

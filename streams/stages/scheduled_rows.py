@@ -20,6 +20,7 @@ from schemas.structure import read_varint
 from schemas.varint import UnusualError, read_instant
 from streams.stages.forgetting import Forget, read_forget
 from streams.stages.origin import Origin
+from streams.stages.traced_rows import bare
 
 NAMES: Final = ("Deferral", "Retry", "Cancel", "Move", "Forget")
 INSTANT_MAX: Final = 10**15  # the year 33658: whoever asks for more has mistaken the unit
@@ -133,6 +134,7 @@ def _command(record: dict[str, str | int], key: bytes) -> Command:
 
 def read_held(row: bytes, slot: bytes) -> Held:
     """Read the row of a deferral. Raises PoisonError: state that cannot be read is a reason to stop."""
+    row = bare(row)
     if row.startswith(_DEFERRAL_HEADER):
         at = _BODY_START
         while row[at] > 0x7F:  # when it was due is in the key of the row, which counts where it was moved
@@ -150,6 +152,7 @@ def read_held(row: bytes, slot: bytes) -> Held:
 
 def read_delivery_body(row: bytes) -> bytes:
     """Return the body of the Delivery in the row of a retry. Raises PoisonError as `read_held` does."""
+    row = bare(row)
     if row.startswith(_RETRY_HEADER):
         return row[read_varint(row, _BODY_START)[1] :]
     return _body("Delivery", PLAIN_CODEC.decode(row, ("Retry",)).record["delivery"])

@@ -16,7 +16,7 @@ from schemas.keys import split_slot_key
 from schemas.notification import RE_ENCODE, Head, current_body, read_due_head, read_heads
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
-from streams.lane.transaction import Step
+from streams.lane.transaction import NO_HEADERS, Step
 from streams.policies.suppression import SlotPolicy
 from streams.stages.blocks import Sweeper
 from streams.stages.forgetting import ROWS_MAX, Forget, read_forget, slots_of_user, write_answer, write_forget
@@ -25,6 +25,7 @@ from streams.stages.slots_table import PLACE_PREFIX, SlotsTable
 from streams.stages.suppress_metrics import SuppressCounts
 from streams.stages.suppress_step import Event, SuppressStep
 from streams.topics import TopicNames
+from streams.tracing import Tracer, passed_on
 
 INSTANT_MAX = 10**15  # the year 33658; a sum with any window still fits into 64 bits
 
@@ -41,6 +42,7 @@ class SuppressDecider:
         policy_of: Callable[[bytes], SlotPolicy | None],
         codec: Codec,
         counts: SuppressCounts | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.partition = partition
         self.partitions = partitions
@@ -49,6 +51,7 @@ class SuppressDecider:
         self.policy_of = policy_of
         self.codec = codec
         self.counts = counts or SuppressCounts()  # of all partitions of the worker
+        self.tracer = tracer
         self.headers = {
             "Deferral": codec.header("Deferral", topics.scheduled),
             "LocalDeferral": codec.header("LocalDeferral", topics.outbox),
@@ -137,7 +140,8 @@ class SuppressDecider:
                 work.settle(record.key, verdict["notification_id"].encode(), verdict["outcome"], verdict["at"])
             else:
                 value = self.codec.encode("Deferral", verdict, self.topics.scheduled)
-                work.hold_back(record.key, verdict["notification"]["notification_id"].encode(), value)
+                headers = NO_HEADERS if self.tracer is None else passed_on(record.headers)
+                work.hold_back(record.key, verdict["notification"]["notification_id"].encode(), value, headers)
 
     def _forget(self, work: SuppressStep, forget: Forget) -> None:
         """Do one round of an erasure; the answer comes with the last one.

@@ -20,7 +20,7 @@ from schemas.notification import (
 from schemas.poison import PoisonError
 from schemas.records import State
 from streams.lane.chunk import Record
-from streams.lane.transaction import NO_HEADERS, Step
+from streams.lane.transaction import NO_HEADERS, Headers, Step
 from streams.policies.identity import seen_digest
 from streams.policies.local_time import instant_of
 from streams.policies.suppression import (
@@ -41,6 +41,7 @@ from streams.stages.origin import Origin, with_origin
 from streams.stages.slots_table import ID_MARKS, ID_PREFIX, PLACE_PREFIX, place_key, read_mark
 from streams.stages.suppress_metrics import DECISIONS
 from streams.time_zones import zone_named
+from streams.tracing import Hop, StepSpans
 
 if TYPE_CHECKING:
     from streams.stages.suppress import SuppressDecider
@@ -103,6 +104,12 @@ class SuppressStep:
         self._swept: dict[bytes, bytes | None] = {}
         self._writers = StatusWriters("suppress", now, stage.headers["Status"])
         self._statuses = self.step.outputs.setdefault((stage.topics.statuses, self._partition), [])
+        self._headers = NO_HEADERS  # of all that comes of the event that is decided on
+        self._hop: Hop | None = None
+        self._spans: StepSpans | None = None
+        if stage.tracer is not None:
+            self._spans = StepSpans(stage.tracer, "suppress", stage.partition)
+            self.step.committed.append(self._spans.committed)
 
     def decide_all(self, events: Sequence[Event], released: bool) -> None:
         """Decide on notifications in their order, with one read of the table for all of them."""
@@ -112,9 +119,12 @@ class SuppressStep:
         wanted += [PLACE_PREFIX + slot for _, slot, _, _, _ in events]
         rows = stage.table.read(self._partition, wanted)
         count = len(events)
-        oldest = now - SEEN_MS
+        oldest, tracer = now - SEEN_MS, stage.tracer
         for index, (head, slot, record, origin, body_of) in enumerate(events):
             digest, mark_row, row = digests[index], rows[index], rows[count + index]
+            if tracer is not None:
+                self._hop = tracer.begin(record.headers, slot, head.notification_id, record.timestamp)
+                self._headers = self._hop.headers
             policy = stage.policy_of(slot)
             if policy is None:
                 kind = slot.rpartition(b":")[2].decode()
@@ -167,7 +177,7 @@ class SuppressStep:
             elif isinstance(decision, Defer):
                 body = body_of(record, head)
                 value = write_deferral(decision.due_at, *origin, body, stage.headers["Deferral"])
-                self.step.emit(stage.topics.scheduled, self._partition, slot, value)
+                self.step.emit(stage.topics.scheduled, self._partition, slot, value, self._headers)
                 self._status(origin, slot, head, "DEFERRED", b"not due yet", None, decision.due_at)
                 decided["DEFERRED"].append(policy.label)
                 mark_byte = DEFERRED
@@ -181,6 +191,7 @@ class SuppressStep:
                 mark_byte = FINAL
             seen[digest] = mark_byte
             self._ids.append(digest + mark_byte)
+        self._headers, self._hop = NO_HEADERS, None
 
     def _admit(
         self,
@@ -202,7 +213,7 @@ class SuppressStep:
         topic, header = stage.bulk if bulk else stage.outbox
         value = write_delivery(place.admitted_at, place.send_by, 1, (), *origin, body_of(record, head), header)
         user = slot.rpartition(b":")[0]
-        self.step.emit(topic, partition_of(user, stage.partitions), user, value)
+        self.step.emit(topic, partition_of(user, stage.partitions), user, value, self._headers)
         self._status(origin, slot, head, "ADMITTED", b"the window is free", None, place.send_by)
 
     def _ask(
@@ -211,7 +222,7 @@ class SuppressStep:
         """Ask whoever knows the user's zone when its local time is; he puts it on `scheduled`."""
         stage, user = self._stage, slot.rpartition(b":")[0]
         value = write_local_deferral(self.now, *origin, body_of(record, head), stage.headers["LocalDeferral"])
-        self.step.emit(stage.topics.outbox, partition_of(user, stage.partitions), user, value)
+        self.step.emit(stage.topics.outbox, partition_of(user, stage.partitions), user, value, self._headers)
         self._status(origin, slot, head, "DEFERRED", b"due at a local time of its user")
 
     def _all_places(self, slot: bytes, policy: SlotPolicy) -> list[Place | None]:
@@ -251,10 +262,10 @@ class SuppressStep:
                     self._places[slot] = after
                 return
 
-    def hold_back(self, slot: bytes, notification_id: bytes, deferral: bytes) -> None:
+    def hold_back(self, slot: bytes, notification_id: bytes, deferral: bytes, headers: Headers = NO_HEADERS) -> None:
         """Schedule what was admitted and certainly not sent: its slot is free, and its id may come once more."""
         self.settle(slot, notification_id, "FREED", self.now)
-        self.step.emit(self._stage.topics.scheduled, self._partition, slot, deferral)
+        self.step.emit(self._stage.topics.scheduled, self._partition, slot, deferral, headers)
         digest = seen_digest(slot, notification_id)
         self._seen[digest] = DEFERRED
         self._ids.append(digest + DEFERRED)
@@ -278,7 +289,7 @@ class SuppressStep:
         letter = dead_letter(
             stage.codec, error, "suppress", place, record, self.now, stage.topics.dead_letters, notification_id
         )
-        self.step.emit(stage.topics.dead_letters, self._partition, letter_key(record), letter)
+        self.step.emit(stage.topics.dead_letters, self._partition, letter_key(record), letter, self._headers)
         self._status(origin, readable_slot(slot), head, "DEAD", f"{error.code}: {error.reason}".encode())
 
     def _status(
@@ -294,7 +305,20 @@ class SuppressStep:
         writer = self._writers[origin[0]]
         notification_id = b"" if head is None else head.notification_id
         value = writer.write(notification_id, slot, state, reason, origin[1], 0, by, until)
-        self._statuses.append((slot, value, NO_HEADERS))
+        self._statuses.append((slot, value, self._headers))
+        if self._hop is not None and self._hop.is_sampled:
+            self._tell(self._hop, notification_id, slot, state, reason)
+
+    def _tell(self, hop: Hop, notification_id: bytes, slot: bytes, state: State, reason: bytes) -> None:
+        assert self._spans is not None, "there is a tracer"
+        attributes: dict[str, str | int | float | bool] = {
+            "ringonce.notification_id": notification_id.decode(errors="replace"),
+            "ringonce.type": slot.rpartition(b":")[2].decode(errors="replace"),
+            "ringonce.decision": state,
+            "ringonce.reason": reason.decode(errors="replace"),
+        }
+        self._spans.add(hop.child("queue", hop.started_at, self.now, {}))
+        self._spans.add(hop.own("suppress", attributes, reason.decode(errors="replace") if state == "DEAD" else ""))
 
     def _change(self, key: bytes, place: Place | None) -> None:
         self._changed[key] = place

@@ -19,6 +19,7 @@ from streams.stories.follower import Stories
 from streams.templates.library import TemplateLibrary
 from streams.templates.prerender import Prerender
 from streams.topics import TopicNames
+from streams.tracing import Tracer
 from streams.types_file import NotificationTypes
 from streams.web.broadcast_views import BroadcastParts, install_broadcast_views
 from streams.web.dead_letters_views import install_dead_letters_views
@@ -52,6 +53,7 @@ class FrontParts:
     library: TemplateLibrary
     security: Security | None = None  # else what the settings say
     stories: Stories | None = None  # None: none are told
+    tracer: Tracer | None = None  # None: no traces are made
 
 
 @dataclass(slots=True)
@@ -84,7 +86,7 @@ def install_front(parts: FrontParts) -> Front:
     install_broadcast_views(BroadcastParts(app, routing, broadcasts, types))
     install_dead_letters_views(app, DeadLetters(settings, codec))
     complete = Prerender(types, parts.library, settings.time_zone)
-    install_notifications_view(app, intake, codec, topics.notifications, complete)
+    install_notifications_view(app, intake, codec, topics.notifications, complete, parts.tracer)
     install_templates_views(app, parts.library)
     install_devices_views(app, routing, intake, codec, topics, private_allowed(settings))
     install_preferences_views(app, routing, intake, codec, topics.preferences)

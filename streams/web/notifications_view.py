@@ -14,8 +14,10 @@ from schemas.codec import Codec
 from streams.lane.app import LaneApp, LaneWeb
 from streams.publish.intake import Intake
 from streams.publish.messages import Encoder, Message
+from streams.tracing import Tracer
 from streams.web.answers import answered
 from streams.web.bodies import RefusedError, read_bytes
+from streams.web.gateway_traces import GatewayTraces
 
 BATCH_MAX = 1_000
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -23,7 +25,12 @@ KEY_HEADER = "Idempotency-Key"  # draft-ietf-httpapi-idempotency-key-header: her
 
 
 def install_notifications_view(
-    app: LaneApp, intake: Intake, codec: Codec, topic: str, complete: Callable[[dict[str, Any]], None]
+    app: LaneApp,
+    intake: Intake,
+    codec: Codec,
+    topic: str,
+    complete: Callable[[dict[str, Any]], None],
+    tracer: Tracer | None = None,
 ) -> None:
     """Install the view; the caller closes `intake`. `complete`: see Encoder."""
     encoder = Encoder(codec, topic, lambda: time.time_ns() // 1_000_000, complete)
@@ -32,7 +39,13 @@ def install_notifications_view(
         """202: all of them are stored. 400, 413: none is, and why. 429, 503: ask again, under the same ids."""
         body = await read_bytes(request, BODY_BYTES_MAX)
         values, is_batch = read_notifications(body, request.headers.get(KEY_HEADER))
-        await intake.take(topic, _messages(values, encoder, is_batch))
+        messages = _messages(values, encoder, is_batch)
+        if tracer is None:
+            await intake.take(topic, messages)
+        else:
+            ids = [each["notification_id"].encode() for each in values]
+            traces = GatewayTraces(tracer, request.headers.items(), messages, ids)
+            await traces.told(intake.take(topic, traces.messages))
         return _taken(values, is_batch)
 
     view = answered(post, app.conf.id, "send it again under the same ids")

@@ -10,6 +10,7 @@ from streams.publish.schedule_commands import Target
 from streams.stages.schedule import ScheduleDecider
 from streams.stages.schedule_table import DEFERRALS, RETRIES, Pending, index_key, pending_key, read_index, read_pending
 from streams.stages.scheduled_rows import PLAIN_CODEC
+from streams.stages.traced_rows import bare
 from streams.web.schedule_paths import INSTANT_MAX, Stretch
 
 ROWS_SCANNED_MAX = 2_000  # of one partition for one request: some 4 ms of the event loop
@@ -35,7 +36,7 @@ def of_id(decider: ScheduleDecider, target: Target) -> dict[str, Any] | None:
     (value,) = table.read(partition, [pending_key(pending, kind)])
     if value is None:
         return None
-    record = PLAIN_CODEC.decode(value, ("Deferral", "Retry")).record
+    record = PLAIN_CODEC.decode(bare(value), ("Deferral", "Retry")).record
     delivery = record.get("delivery")
     whole = record if delivery is None else delivery
     found = {
