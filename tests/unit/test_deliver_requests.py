@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import cast
 
 from connectors.outcome import Accepted, Device, NotSent, Outcome, ProviderName, Push
@@ -14,7 +15,7 @@ from streams.stages.deliver_services import Service, ServiceRule
 
 DEVICE = Device("d", ProviderName.APNS, "a")
 SERVICE = Service("apns", ServiceRule(), 7)
-NO_ENTRY = cast(Entry, None)  # it is only handed back
+NO_ENTRY = cast(Entry, SimpleNamespace(hop=None))  # it is only handed back
 
 
 class Gate:
