@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 BLOCKED_SECONDS: Final = 20.0  # two sessions: Kafka has said by then whose a part is
 # After a new leader the end of a partition may be behind for a moment.
-END_LOOKS: Final = 20
+END_LOOKS: Final = 10
 END_LOOK_SECONDS: Final = 1.0
 
 
