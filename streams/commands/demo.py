@@ -117,10 +117,12 @@ def _run(
         "RINGONCE_BOOTSTRAP": broker.bootstrap,
         "RINGONCE_APP_ID": unique,
         "RINGONCE_TOPIC_PREFIX": f"{unique}.",
+        "RINGONCE_HISTORY_URL": f"sqlite://{directory}/history.db",
         **provider_environment(simulators),
     }
     for number in range(1, workers + 1):
         own = {**environment, "RINGONCE_DATA_DIR": str(directory / f"worker-{number}"), "RINGONCE_WEB_PORT": "0"}
+        own["RINGONCE_HISTORY"] = "worker" if number == 1 else "off"  # the others search in the same file
         processes.append(start(f"worker-{number}", ["streams", "worker"], directory, own))
     broker.wait()
     say(f"Kafka: {broker.bootstrap}, after {time.monotonic() - started_at:.0f} s")
