@@ -8,6 +8,7 @@ from schemas.contracts import CONTRACTS
 from schemas.records import State
 from schemas.varint import SHORT, write_bytes, write_long
 
+_new: Final = tuple.__new__  # Subject(...) costs 0.2 µs more.
 _HEADER: Final = CONTRACTS["Status"].header
 _STATES: Final[dict[str, bytes]] = {
     symbol: write_long(index)
@@ -29,10 +30,8 @@ class Subject(NamedTuple):
 
 def subject_of(notification_id: bytes, user_id: bytes, type: bytes, origin_offset: int, attempt: int) -> Subject:
     """The subject of statuses; texts in UTF-8. Nothing is checked. Raises OverflowError beyond 64 bits."""
-    return Subject(
-        write_bytes(notification_id) + write_bytes(user_id) + write_bytes(type),
-        write_long(origin_offset) + write_long(attempt),
-    )
+    named = write_bytes(notification_id) + write_bytes(user_id) + write_bytes(type)
+    return _new(Subject, (named, write_long(origin_offset) + write_long(attempt)))
 
 
 class StatusWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
 from connectors.fcm.address import INSTALLATION_ID, TOKEN_CHARACTERS_MAX
@@ -11,6 +12,7 @@ from connectors.outcome import NotSent, Push
 
 # ErrorCode, INVALID_ARGUMENT: "4096 bytes for most messages. This includes both the keys and the values."
 PAYLOAD_BYTES_MAX = 4_096
+_OURS = frozenset(("notification_id", "type", "push_id"))
 # json.dumps makes one for each push; what is ours holds no circles.
 _to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
@@ -34,6 +36,10 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
     token = push.device.address
     if not 0 < len(token) <= TOKEN_CHARACTERS_MAX:
         return NotSent("invalid_address", retry=False, gone_at_ms=int(now * 1000))
+    if _is_usual(push, validate_only=validate_only):
+        body = _usual(push, now).encode("utf-8", "replace")
+        if len(body) <= PAYLOAD_BYTES_MAX:  # then what counts of it is even less
+            return FcmRequest(body)
     data = {
         **push.data,
         "notification_id": push.notification_id,
@@ -50,6 +56,33 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
     if validate_only:
         document["validate_only"] = True
     return FcmRequest(_to_json(document).encode("utf-8", "replace"))
+
+
+def _is_usual(push: Push, *, validate_only: bool) -> bool:
+    """Whether it shows a text and nothing else, as most do."""
+    if validate_only or push.image is not None or push.link is not None:
+        return False
+    return bool(push.title or push.body) and _OURS.isdisjoint(push.data)
+
+
+def _usual(push: Push, now: float) -> str:
+    """The document of such a push as `_message` has it, in a third of the time."""
+    address, ttl_seconds = push.device.address, max(0, push.ttl_seconds)
+    expiration = int(now) + ttl_seconds if ttl_seconds else 0
+    priority, apns_priority, urgency = ("HIGH", "10", "high") if push.urgent else ("NORMAL", "5", "normal")
+    collapse = _quoted(push.collapse_id)
+    target = "fid" if INSTALLATION_ID.fullmatch(address) else "token"
+    data = "".join([f"{_quoted(name)}:{_quoted(text)}," for name, text in push.data.items()])
+    return (
+        f'{{"message":{{"{target}":{_quoted(address)},"data":{{{data}"notification_id":{_quoted(push.notification_id)},'
+        f'"type":{_quoted(push.type)},"push_id":{_quoted(push.push_id)}}},'
+        f'"android":{{"ttl":"{ttl_seconds}s","collapse_key":{collapse},"priority":"{priority}",'
+        f'"notification":{{"tag":{collapse}}}}},'
+        f'"webpush":{{"headers":{{"TTL":"{ttl_seconds}","Topic":{collapse},"Urgency":"{urgency}"}}}},'
+        f'"notification":{{"title":{_quoted(push.title)},"body":{_quoted(push.body)}}},'
+        f'"apns":{{"headers":{{"apns-collapse-id":{collapse},"apns-expiration":"{expiration}",'
+        f'"apns-priority":"{apns_priority}"}}}}}}}}'
+    )
 
 
 def _message(push: Push, data: dict[str, str], now: float) -> dict[str, object]:

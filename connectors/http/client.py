@@ -171,8 +171,10 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         request = _Request(path, staying, differing, body, may_start, loop.create_future())
         self._queue.append(request)
-        self._schedule_pump()
-        self._deadlines.add(request, timeout_seconds)
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            loop.call_soon(self._pump)
+        self._deadlines.add(request, timeout_seconds, loop)
         try:
             return await request.future
         finally:

@@ -21,9 +21,8 @@ class Deadlines(Generic[_Item]):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
-    def add(self, item: _Item, seconds: float) -> None:
-        """The item has so many seconds from now."""
-        loop = asyncio.get_running_loop()
+    def add(self, item: _Item, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        """The item has so many seconds from now. `loop`: the one that runs."""
         at = self._at[item] = loop.time() + seconds
         if at < self._timer_at:
             self._set(loop, at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEADER_BYTES = 9
@@ -13,6 +13,7 @@ FRAME_HEADER_BYTES = 9
 FRAME_BYTES_MAX = 16_384
 WINDOW_MAX = 2**31 - 1
 
+_new: Final = tuple.__new__  # Frame(...) costs 0.2 µs more.
 _FRAME_HEADER = struct.Struct(">HBBBL")  # the length is 24 bits: 16 high bits, then 8 low bits
 _SETTING = struct.Struct(">HL")
 
@@ -164,6 +165,6 @@ class FrameReader:
                 if end - start < length:
                     break
                 position = start + length
-                yield Frame(kind, flags, stream_id & WINDOW_MAX, data[start:position])
+                yield _new(Frame, (kind, flags, stream_id & WINDOW_MAX, data[start:position]))
         finally:
             self._pending = data[position:]

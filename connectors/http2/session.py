@@ -7,7 +7,7 @@ the frames alone. A GOAWAY leaves the streams up to its last id open, so a provi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from connectors.exchange import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure, Fields
 from connectors.http2 import frames
@@ -20,6 +20,8 @@ CONNECTION_WINDOW = 4_194_304
 # No provider answers with more; the rest of a longer body is cut off.
 BODY_BYTES_MAX = 65_536
 _HEADERS, _DATA = int(FrameType.HEADERS), int(FrameType.DATA)  # members of an enum are looked up each time
+_PADDED_OR_PRIORITY = Flag.PADDED | Flag.PRIORITY
+_new: Final = tuple.__new__  # Ended(...) costs 0.2 µs more.
 # RFC 9113 section 5.1.1: ids only grow. Leave long before the last one.
 _STREAM_ID_RETIRED = 2**30
 # A peer that announces no limit (RFC 9113 section 6.5.2 recommends at least 100).
@@ -177,7 +179,7 @@ class Session:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that was never opened")
         self._block_of = item.stream_id
         self._block_flags = item.flags
-        self._block = frames.without_padding(item)
+        self._block = frames.without_padding(item) if item.flags & _PADDED_OR_PRIORITY else item.payload
         if item.flags & Flag.END_HEADERS:
             self._finish_block()
 
@@ -332,7 +334,7 @@ class Session:
         if stream.unsent:  # answered before it had all of the request: it does not want the rest
             self._output.append(frames.rst_stream(stream_id, ErrorCode.NO_ERROR))
         del self._streams[stream_id]
-        self._ended.append(Ended(stream_id, Answer(stream.status, stream.headers, stream.body)))
+        self._ended.append(_new(Ended, (stream_id, Answer(stream.status, stream.headers, stream.body))))
 
     def _end(self, stream_id: int, failure: Failure) -> None:
         """End a stream without END_STREAM; a status that is already here is the server's word and outweighs it."""

@@ -11,10 +11,11 @@ A claim without an outcome whose owner is gone may have been sent: it is UNKNOWN
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Phase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 
+_new: Final = tuple.__new__  # Plan(...) costs 0.2 µs more.
 OWNER_LOST = "the worker that had claimed it was lost before it noted an outcome"
 SEND_BY_PASSED = "send_by_passed"
 
@@ -76,7 +77,7 @@ def plan(
             to_claim.append(device_id)
     if not to_claim and not settled and not any(claim.attempt == attempt for claim in claims.values()):
         return NoDevice()
-    return Plan(to_claim, settled)
+    return _new(Plan, (to_claim, settled))
 
 
 class Conclusion(NamedTuple):
@@ -107,7 +108,7 @@ def conclude(claims: Sequence[Claim], now: int, out_of_time: bool = False) -> Co
     """
     assert claims, "a notification without any claim ends as NO_DEVICE"
     if len(claims) == 1 and claims[0].phase == "ACCEPTED":  # as nearly all end; what follows says the same
-        return Conclusion("ACCEPTED", claims[0].reason, "ACCEPTED", claims[0].at)
+        return _new(Conclusion, ("ACCEPTED", claims[0].reason, "ACCEPTED", claims[0].at))
     phases = [claim.phase for claim in claims]
     assert "SENDING" not in phases, "a claim without an outcome is settled first"
     reached = [claim for claim in claims if claim.phase in ("ACCEPTED", "UNKNOWN")]

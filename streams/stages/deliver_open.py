@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from connectors.outcome import Device, ProviderName, Push
 from schemas.poison import PoisonError
@@ -26,6 +26,8 @@ from streams.stages.deliver_types import REMOVED_TYPE
 from streams.stages.delivery_rows import devices_key, first_state, read_devices
 from streams.stages.directory_rows import preferences_key, profile_key, read_preferences
 from streams.stages.forgetting import is_erased
+
+_new: Final = tuple.__new__  # Attempt(...) costs 0.2 µs more.
 
 
 class Rendered(NamedTuple):
@@ -182,7 +184,9 @@ def _open(
     entry.under_way = len(passage.go)
     start_by = work.monotonic + min(settings.claim_seconds, (send_by - work.now) / 1000)
     return [
-        Attempt(entry, device, _push(entry, device, rendered.texts[device.provider], work.now), start_by, service)
+        _new(
+            Attempt, (entry, device, _push(entry, device, rendered.texts[device.provider], work.now), start_by, service)
+        )
         for device, service in passage.go
     ]
 
@@ -220,7 +224,7 @@ def _render(
         return PoisonError("UNKNOWN_TYPE", f"no type {kind!r} in the types file any more")
     locale, zone = preferences.locale, zone_of(preferences, entry.policy.hours)
     known = NO_PROFILE if isinstance(profile, Lacking) else profile
-    values = Values(notification["user_id"], kind, notification["data"], locale, known.values, zone)
+    values = _new(Values, (notification["user_id"], kind, notification["data"], locale, known.values, zone))
     texts: dict[ProviderName, Text] = {}
     done: list[tuple[Chosen, Text]] = []
     for provider in dict.fromkeys(device.provider for device in devices):
@@ -238,7 +242,7 @@ def _render(
             return PoisonError("RENDER_FAILED", text.reason)
         texts[provider] = text
         done.append((chosen, text))
-    return Rendered(texts, done[0][0].label)
+    return _new(Rendered, (texts, done[0][0].label))
 
 
 def _push(entry: Entry, device: Device, text: Text, now: int) -> Push:

@@ -23,7 +23,7 @@ def test_each_strikes_in_its_time(run: Callable[..., object]) -> None:
         deadlines = Deadlines[str](lambda name: struck.append((name, loop.time() - started_at)))
         started_at = loop.time()
         for name, seconds in (("late", 0.12), ("over", 0.03), ("early", 0.04), ("middle", 0.08)):
-            deadlines.add(name, seconds)
+            deadlines.add(name, seconds, loop)
         deadlines.discard("over")
         deadlines.discard("never there")
         await asyncio.sleep(0.3)
@@ -39,15 +39,16 @@ def test_one_that_strikes_may_add_another(run: Callable[..., object]) -> None:
 
     async def strikes() -> None:
         struck: list[str] = []
+        loop = asyncio.get_running_loop()
 
         def strike(name: str) -> None:
             struck.append(name)
             if name == "first":
-                deadlines.add("again", 0.02)
+                deadlines.add("again", 0.02, loop)
 
         deadlines = Deadlines[str](strike)
-        deadlines.add("last", 0.2)
-        deadlines.add("first", 0.02)
+        deadlines.add("last", 0.2, loop)
+        deadlines.add("first", 0.02, loop)
         await asyncio.sleep(0.1)
         assert struck == ["first", "again"]
         deadlines.close()
@@ -72,7 +73,7 @@ def test_there_is_one_timer() -> None:
         loop.call_at = counted  # type: ignore[method-assign, assignment]  # to count them
         deadlines = Deadlines[int](lambda number: None)
         for number in range(10_000):
-            deadlines.add(number, 60.0)
+            deadlines.add(number, 60.0, loop)
             deadlines.discard(number)
         assert len(set_at) == 1
         deadlines.close()
