@@ -54,8 +54,15 @@ def read_broadcast(
 ) -> tuple[Broadcast, list[str] | None]:
     """Read a broadcast, and the users that come with it. Raises ValueError with a sentence that names the field."""
     line = read_line(BroadcastLine, dict(values))
+    return checked_broadcast(line.broadcast_id, line, types, now_ms)
+
+
+def checked_broadcast(
+    broadcast_id: str, line: BroadcastFields, types: NotificationTypes, now_ms: int
+) -> tuple[Broadcast, list[str] | None]:
+    """As `read_broadcast`, of one that was read."""
     record = line.model_dump(exclude={"users"})
-    record |= {"audience": line.audience.upper(), "requested_at": now_ms}
+    record |= {"broadcast_id": broadcast_id, "audience": line.audience.upper(), "requested_at": now_ms}
     check_broadcast(record)
     if types.policy(line.type) is None:
         raise ValueError(f"type: the types file has no type {line.type!r}")

@@ -30,6 +30,8 @@ Line = TypeVar("Line", bound=BaseModel)
 
 
 def _instant(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():  # JSON has one kind of numbers
+        value = int(value)
     return instant_ms(value) if isinstance(value, str | int) and not isinstance(value, bool) else value
 
 

@@ -11,11 +11,21 @@ from typing import Any
 from schemas.codec import Codec
 from schemas.keys import check_notification_id, check_user_id, slot_key
 from schemas.poison import PoisonError
-from streams.publish.lines import EventLine, PreferencesLine, ProfileLine, UserDevicesLine, read_line
+from streams.publish.lines import (
+    EventFields,
+    EventLine,
+    PreferencesFields,
+    PreferencesLine,
+    ProfileFields,
+    ProfileLine,
+    UserDevicesLine,
+    read_line,
+)
 from streams.stages.directory_rows import check_devices, check_preferences, check_profile
 from streams.topics import RECORD_BYTES_MAX
 
 RECORD_OVERHEAD_BYTES = 128  # What Kafka adds to a key and a value, generously.
+EVENT_FIELDS = tuple(EventFields.model_fields)
 DATA_COLUMN = "data."  # The CSV column `data.name` is the value `name` of `data`.
 
 
@@ -56,11 +66,16 @@ class Encoder:
 
     def event(self, values: dict[str, Any]) -> Message:
         """A message for `notifications`. Raises ValueError with a sentence."""
-        event = read_line(EventLine, values)
-        record = event.model_dump()
+        line = read_line(EventLine, values)
+        return self.of_event(line.notification_id, line)
+
+    def of_event(self, notification_id: str, event: EventFields) -> Message:
+        """As `event`, of one that was read. Raises ValueError with a sentence."""
+        record = {name: getattr(event, name) for name in EVENT_FIELDS}
+        record["notification_id"] = notification_id
         record["created_at"] = self._now_ms() if event.created_at is None else event.created_at
         try:
-            check_notification_id(event.notification_id.encode())
+            check_notification_id(notification_id.encode())
             key = slot_key(event.user_id, event.type)
         except PoisonError as error:
             raise ValueError(error.reason) from None
@@ -88,12 +103,16 @@ class Encoder:
     def preferences(self, values: dict[str, Any]) -> Message:
         """A message for `preferences`; a line with `erase` removes them. Raises ValueError with a sentence."""
         line = read_line(PreferencesLine, values)
+        if line.erase:
+            return Message(line.user_id.encode(), None)
+        return self.of_preferences(line.user_id, line)
+
+    def of_preferences(self, user_id: str, wishes: PreferencesFields) -> Message:
+        """As `preferences`, of what was read. Raises ValueError with a sentence."""
+        record = {**wishes.model_dump(exclude={"erase"}), "user_id": user_id}
         try:
-            check_user_id(line.user_id.encode())
-            if line.erase:
-                return Message(line.user_id.encode(), None)
-            record = line.model_dump(exclude={"erase"})
-            message = self._message(line.user_id.encode(), "Preferences", record)
+            check_user_id(user_id.encode())
+            message = self._message(user_id.encode(), "Preferences", record)
             check_preferences(self._codec.decode(message.value, ("Preferences",)).record)
         except PoisonError as error:
             raise ValueError(error.reason) from None
@@ -102,19 +121,20 @@ class Encoder:
     def profile(self, values: dict[str, Any]) -> Message:
         """A message for `profiles`; a line with `erase` removes it. Raises ValueError with a sentence."""
         line = read_line(ProfileLine, values)
-        record = line.model_dump(exclude={"erase"})
-        if line.updated_at is None:
+        message = self.of_profile(line.user_id, line)
+        return Message(message.key, None) if line.erase else message
+
+    def of_profile(self, user_id: str, profile: ProfileFields) -> Message:
+        """As `profile`, of what was read. Raises ValueError with a sentence."""
+        record = {**profile.model_dump(exclude={"erase"}), "user_id": user_id}
+        if profile.updated_at is None:
             record["updated_at"] = self._now_ms()
         try:
-            check_user_id(line.user_id.encode())
+            check_user_id(user_id.encode())
             check_profile(record)
         except PoisonError as error:
             raise ValueError(error.reason) from None
-        return (
-            Message(line.user_id.encode(), None)
-            if line.erase
-            else self._message(line.user_id.encode(), "Profile", record)
-        )
+        return self._message(user_id.encode(), "Profile", record)
 
     def _message(self, key: bytes, name: str, record: dict[str, Any]) -> Message:
         value = self._codec.encode(name, record, self._topic)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from streams.policies.rendering import RenderFailed, Text, TypeTemplate, Values, known_locale, render
+from streams.publish.names import TypeName
 from streams.templates.documents import compiled, read_document
 from streams.templates.library import Refused, TemplateLibrary
 from streams.time_zones import known_zone, zone_named
@@ -17,7 +18,7 @@ class Preview(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    type: str
+    type: TypeName
     locale: Annotated[str, AfterValidator(known_locale)] | None = None
     provider: Literal["apns", "fcm", "webpush", "webhook"] | None = None
     time_zone: Annotated[str, AfterValidator(known_zone)] = "UTC"

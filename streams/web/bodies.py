@@ -1,24 +1,47 @@
-"""What a request brings: read up to a bound, and refused with a sentence that names the field."""
+"""What a request brings: read up to a bound, and refused with words that say why."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from aiohttp import web
+
+from streams.web.faults import FaultyError
+from streams.web.problems import Fault
+
+_HALF: Final = b"\\ud"  # where no half of a surrogate pair is escaped, none can be in a body of UTF-8
 
 
 class RefusedError(Exception):
     """A request that cannot be taken: the status, and a sentence that names the field."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, kind: str | None = None) -> None:
         super().__init__(detail)
         self.status = status
+        self.kind = kind
+
+
+def check_type(request: web.Request, wanted: str) -> None:
+    """Raise RefusedError 415 for a body of another type, and for one that is compressed."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise RefusedError(415, f"Content-Encoding: must be identity, is {encoding[:40]!r}")
+    if "Content-Type" not in request.headers:
+        return
+    given = request.content_type.lower()
+    if given != wanted and not (wanted == "application/json" and given.endswith("+json")):
+        raise RefusedError(415, f"Content-Type: must be {wanted}, is {given[:80]!r}")
+    charset = request.charset
+    if charset is not None and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise RefusedError(415, f"Content-Type: the charset must be utf-8, is {charset[:40]!r}")
 
 
 async def read_bytes(request: web.Request, bytes_max: int) -> bytes:
-    """Read the body. Raises RefusedError 413."""
+    """Read the body; the guard sees to it that it comes in time. Raises RefusedError 413."""
+    if (request.content_length or 0) > bytes_max:
+        raise RefusedError(413, f"the body has more than {bytes_max:,} bytes")
     body = await request.content.read(bytes_max + 1)
     while len(body) <= bytes_max and (more := await request.content.read(bytes_max + 1 - len(body))):
         body += more
@@ -27,34 +50,53 @@ async def read_bytes(request: web.Request, bytes_max: int) -> bytes:
     return body
 
 
-async def read_object(request: web.Request, bytes_max: int, *, may_be_missing: bool = False) -> dict[str, Any]:
-    """Read a JSON object; where it may be missing, nothing is an empty one. Raises RefusedError."""
-    body = await read_bytes(request, bytes_max)
-    return {} if may_be_missing and not body else json_object(body)
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """Read a JSON object all of whose texts can be written down. Raises RefusedError."""
+def read_json(body: bytes) -> Any:
+    """Read JSON all of whose texts can be written down, and no name of which is there twice. Raises FaultyError."""
     try:
-        document = json.loads(body)
-        half = next(_halves(document, ""), None)
-        if half is not None:
-            raise RefusedError(400, f"{half}: has half a surrogate pair, which is no text")
+        document = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        if _HALF in body or _HALF.upper() in body.upper():
+            half = next(_halves(document, ""), None)
+            if half is not None:
+                message = "has half a surrogate pair, which is no text"
+                raise FaultyError(400, (Fault(field=half, message=message),), f"{half or 'the body'}: {message}")
+    except _TwiceError as error:
+        name = str(error)
+        raise FaultyError(400, (Fault(field=name, message="is there twice"),), f"{name}: is there twice") from None
     except (ValueError, RecursionError) as error:
-        raise RefusedError(400, f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise RefusedError(400, "the body must be a JSON object")
+        raise RefusedError(400, f"the body is not JSON: {str(error)[:200]}", "not-json") from None
     return document
 
 
+class _TwiceError(Exception):
+    """A name stands twice in one object: one reader would take the first, another one the last."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _TwiceError(_printed(name))
+            seen.add(name)
+    return document
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _printed(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode()[:100]
+
+
 def _halves(value: Any, where: str) -> Iterator[str]:
-    """Yield the names of what is no text, as it stands in a document."""
+    """Yield JSON pointers to what is no text."""
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
             yield where
     elif isinstance(value, dict | list):
         for name, each in value.items() if isinstance(value, dict) else enumerate(value):
-            shown = str(name).encode("ascii", "backslashreplace").decode()[:100]
-            inside = f"{where}.{shown}" if where else shown
+            inside = f"{where}/{_printed(str(name))}"
             yield from _halves(name, inside)
             yield from _halves(each, inside)

@@ -7,45 +7,41 @@ is written to Kafka, whoever is asked, and each partition decides.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from aiohttp import web
-from aiokafka.errors import KafkaError
 
 from schemas.poison import PoisonError
-from schemas.registry import RegistryError
-from streams.lane.app import LaneApp, LaneWeb
+from streams.lane.app import LaneApp
 from streams.lane.lane import StepLane
 from streams.lane.table import LaneTable
 from streams.policies.broadcasting import Action, Counts, Phase, whole
-from streams.publish.broadcast_lines import LINE_BYTES_MAX, read_broadcast, read_user
+from streams.publish.broadcast_lines import LINE_BYTES_MAX, checked_broadcast, read_user
 from streams.publish.broadcasts import BroadcastCommands
 from streams.stages.broadcast import BroadcastDecider
 from streams.stages.broadcast_book import UNFINISHED_MAX
-from streams.stages.broadcast_records import check_text
 from streams.types_file import NotificationTypes
+from streams.web.asked import KEY_HEADER, Asked
+from streams.web.bodies import RefusedError
 from streams.web.broadcast_reads import definition_of, is_the_same, merged, part_of, summary
+from streams.web.contract.broadcasts import BroadcastBody, BroadcastsQuery
+from streams.web.contract.schedule import CommandBody
 from streams.web.problems import problem
-from streams.web.routing import FORWARDED_HEADER, SYSTEM_HEADER, Routing
-from streams.web.schedule_paths import read_body, read_command
+from streams.web.routes import Routes, View
+from streams.web.routing import FORWARDED_HEADER, Routing
 
 ANSWER_SECONDS_MAX = 10.0
 SILENCE_SECONDS_MAX = 30.0  # of whoever sends a list
-BODY_BYTES_MAX = 4 * 1024 * 1024
 LINES_MAX = 1_000  # of a list, handed on together
 LISTS_AT_ONCE_MAX = 8  # of one worker; each holds at most 500 users for each partition
-LIMIT = 100
-LIMIT_MAX = 1_000
 BUSY_SECONDS = 10
-KEY_HEADER = "Idempotency-Key"
+AGAIN = "send it again under the same id"
 MOVING = "partitions of broadcasts are moving to another worker"
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 ACTIONS: dict[str, Action] = {"pause": "PAUSE", "resume": "RESUME", "cancel": "CANCEL"}
 
 
@@ -59,35 +55,15 @@ class BroadcastParts:
     types: NotificationTypes
 
 
-def install_broadcast_views(parts: BroadcastParts) -> None:
-    """Install the views."""
+def add_broadcast_views(routes: Routes, parts: BroadcastParts) -> None:
+    """Add the views."""
     views = BroadcastViews(parts)
-    router = cast(LaneWeb, parts.app.web).web_app.router
-    router.add_get("/broadcasts", _said(parts.app, views.all))
-    router.add_post("/broadcasts", _said(parts.app, views.start))
-    router.add_get("/broadcasts/{id}", _said(parts.app, views.one))
-    router.add_post("/broadcasts/{id}/users", _said(parts.app, views.users))
+    routes.add("broadcasts", views.all)
+    routes.add("startBroadcast", views.start, AGAIN)
+    routes.add("broadcast", views.one)
+    routes.add("listUsers", views.users, AGAIN)
     for name, action in ACTIONS.items():
-        router.add_post(f"/broadcasts/{{id}}/{name}", _said(parts.app, views.command(action)))
-
-
-def _said(app: LaneApp, view: Handler) -> Handler:
-    """Make problem documents of mistakes in the request and of a Kafka that does not answer."""
-
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            response = await view(request)
-        except PoisonError as error:
-            response = problem(400, error.reason)
-        except ValueError as error:
-            response = problem(400, str(error))
-        except (KafkaError, RegistryError, TimeoutError) as error:
-            detail = f"Kafka has not confirmed ({type(error).__name__}); send it again under the same id"
-            response = problem(503, detail)
-        response.headers[SYSTEM_HEADER] = app.conf.id
-        return response
-
-    return answer
+        routes.add(f"{name}Broadcast", views.command(action), AGAIN)
 
 
 class BroadcastViews:
@@ -108,10 +84,11 @@ class BroadcastViews:
 
     # --- where they stand
 
-    async def all(self, request: web.Request) -> web.Response:
+    async def all(self, asked: Asked) -> web.Response:
         """200 with the broadcasts that are known, the newest first; at most `limit`."""
-        limit = _limit(request)
-        if FORWARDED_HEADER in request.headers:
+        query: BroadcastsQuery = asked.query
+        limit = query.limit
+        if FORWARDED_HEADER in asked.request.headers:
             return self._part(None)
         found = await self._collect(None)
         if found is None:
@@ -125,10 +102,10 @@ class BroadcastViews:
                 each |= {name: definition.get(name) for name in ("type", "audience", "dry_run")}
         return web.json_response({"broadcasts": summaries[:limit], "more": len(summaries) > limit})
 
-    async def one(self, request: web.Request) -> web.Response:
+    async def one(self, asked: Asked) -> web.Response:
         """200 with one in full, by partition too; 404 where none is known."""
-        broadcast_id = _id(request)
-        if FORWARDED_HEADER in request.headers:
+        broadcast_id = asked.path["id"]
+        if FORWARDED_HEADER in asked.request.headers:
             return self._part(broadcast_id)
         found = await self._collect(broadcast_id)
         if found is None:
@@ -164,15 +141,17 @@ class BroadcastViews:
 
     # --- what is asked for
 
-    async def start(self, request: web.Request) -> web.Response:
+    async def start(self, asked: Asked) -> web.Response:
         """202: all partitions have it. 400: why not. 409: the id is that of another one. 429, 503: ask again."""
-        values = await _read_json(request)
-        key = request.headers.get(KEY_HEADER)
-        if key is not None and values.setdefault("broadcast_id", key) != key:
-            raise ValueError(f"broadcast_id: must be that of {KEY_HEADER} where both are given")
-        if "broadcast_id" not in values:
-            raise ValueError(f"broadcast_id: must be given (or the header {KEY_HEADER})")
-        broadcast, users = read_broadcast(values, self._types, _now_ms())
+        body: BroadcastBody = asked.body
+        if body.broadcast_id is None and asked.key is None:
+            raise RefusedError(400, f"broadcast_id: must be given (or the header {KEY_HEADER})")
+        if asked.key is not None and body.broadcast_id not in (None, asked.key):
+            raise RefusedError(400, f"broadcast_id: must be that of {KEY_HEADER} where both are given")
+        try:
+            broadcast, users = checked_broadcast(body.broadcast_id or asked.key or "", body, self._types, _now_ms())
+        except (ValueError, PoisonError) as error:
+            raise RefusedError(400, error.reason if isinstance(error, PoisonError) else str(error)) from None
         broadcast_id, deciders = broadcast["broadcast_id"], self._deciders()
         known = definition_of(deciders, broadcast_id)
         if known is not None and not is_the_same(known, broadcast):
@@ -187,9 +166,9 @@ class BroadcastViews:
         url = f"/broadcasts/{quote(broadcast_id, safe='')}"
         return web.json_response({"broadcast_id": broadcast_id, "url": url}, status=202, headers={"Location": url})
 
-    async def users(self, request: web.Request) -> web.Response:
+    async def users(self, asked: Asked) -> web.Response:
         """202 with how many user_ids, one a line, Kafka has for the list of a broadcast that is started later."""
-        broadcast_id = _id(request)
+        broadcast_id = asked.path["id"]
         for decider in self._deciders().values():
             known = decider.book.find(broadcast_id)
             if known is not None and known.progress.phase != "LOADING":
@@ -199,22 +178,21 @@ class BroadcastViews:
             return problem(429, detail, {"Retry-After": str(BUSY_SECONDS)})
         self._listing += 1
         try:
-            async with aclosing(_listed(request)) as users:
+            async with aclosing(_listed(asked.request)) as users:
                 count = await self._commands.list_users(broadcast_id, users)
         finally:
             self._listing -= 1
         return web.json_response({"broadcast_id": broadcast_id, "users": count}, status=202)
 
-    def command(self, action: Action) -> Handler:
+    def command(self, action: Action) -> View:
         """Return the view of one action."""
 
-        async def view(request: web.Request) -> web.Response:
+        async def view(asked: Asked) -> web.Response:
             """200: what all partitions answered. 202: it is on Kafka, and some have not answered yet. 404: unknown."""
-            broadcast_id = _id(request)
-            body = read_command(await read_body(request), with_due_at=False)
-            done = await self._commands.control(
-                broadcast_id, action, body.requested_by, ANSWER_SECONDS_MAX, body.request_id
-            )
+            broadcast_id = asked.path["id"]
+            body: CommandBody = asked.body
+            request_id = body.request_id or None
+            done = await self._commands.control(broadcast_id, action, body.requested_by, ANSWER_SECONDS_MAX, request_id)
             document: dict[str, Any] = {"broadcast_id": broadcast_id, "request_id": done.request_id, "state": None}
             if len(done.reports) < self._partitions:
                 return web.json_response(document, status=202)
@@ -228,23 +206,8 @@ class BroadcastViews:
         return view
 
 
-async def _read_json(request: web.Request) -> dict[str, Any]:
-    body = b""
-    while part := await request.content.read(BODY_BYTES_MAX + 1 - len(body)):
-        body += part
-        if len(body) > BODY_BYTES_MAX:
-            raise ValueError(f"the body has more than {BODY_BYTES_MAX:,} bytes; users are listed under …/users")
-    try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the body is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError("the body must be a JSON object")
-    return values
-
-
 async def _listed(request: web.Request) -> AsyncGenerator[Sequence[str]]:
-    """Yield the user_ids of a body as it comes in, never much of it. Raises ValueError, which names the line."""
+    """Yield the user_ids of a body as it comes in, never much of it. Raises RefusedError, which names the line."""
     number, rest = 0, b""
     users: list[str] = []
     while True:
@@ -252,7 +215,7 @@ async def _listed(request: web.Request) -> AsyncGenerator[Sequence[str]]:
             async with asyncio.timeout(SILENCE_SECONDS_MAX):
                 part = await request.content.readany()
         except TimeoutError:
-            raise ValueError(f"nothing has come for {SILENCE_SECONDS_MAX:g} s, after line {number}") from None
+            raise RefusedError(408, f"nothing has come for {SILENCE_SECONDS_MAX:g} s, after line {number}") from None
         lines = (rest + part).split(b"\n")
         rest = lines.pop() if part else b""
         for line in lines:
@@ -260,11 +223,13 @@ async def _listed(request: web.Request) -> AsyncGenerator[Sequence[str]]:
             try:
                 user = read_user(line)
             except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from None
+                raise RefusedError(400, f"line {number}: {error}") from None
             if user is not None:
                 users.append(user)
         if len(rest) > LINE_BYTES_MAX:
-            raise ValueError(f"line {number + 1}: has more than {LINE_BYTES_MAX:,} bytes, a user_id has 1 to 256")
+            raise RefusedError(
+                400, f"line {number + 1}: has more than {LINE_BYTES_MAX:,} bytes, a user_id has 1 to 256"
+            )
         if len(users) >= LINES_MAX or not part:
             yield users
             users = []
@@ -274,27 +239,6 @@ async def _listed(request: web.Request) -> AsyncGenerator[Sequence[str]]:
 
 async def _at_once(users: Sequence[str]) -> AsyncGenerator[Sequence[str]]:
     yield users
-
-
-def _id(request: web.Request) -> str:
-    """Read the id from the path, byte for byte. Raises PoisonError INVALID_FIELD."""
-    part = request.rel_url.raw_path.split("/")[2]
-    try:
-        broadcast_id = unquote_to_bytes(part.encode("utf-8", "surrogateescape")).decode()
-    except UnicodeDecodeError as error:
-        raise PoisonError("INVALID_FIELD", f"the path is not UTF-8: {error.reason}") from None
-    check_text("broadcast_id", broadcast_id, 1)
-    return broadcast_id
-
-
-def _limit(request: web.Request) -> int:
-    unknown = set(request.query) - {"limit"}
-    if unknown:
-        raise ValueError(f"{', '.join(sorted(unknown))}: no such parameter; limit")
-    text = request.query.get("limit", str(LIMIT))
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= LIMIT_MAX):
-        raise ValueError(f"limit: must be a number from 1 to {LIMIT_MAX}, is {text[:40]!r}")
-    return int(text)
 
 
 def _now_ms() -> int:

@@ -6,135 +6,91 @@ A request reads the topic from where it must, so one at a time does: the others 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
-from schemas.poison import PoisonError
 from schemas.registry import RegistryError
 from streams.audit.reading import RecordUnreadableError
-from streams.lane.app import LaneApp, LaneWeb
 from streams.publish.dead_letters import DeadLetters, Replayed, Wanted
-from streams.publish.instants import instant_ms
 from streams.publish.letter_document import letter_document, read_place
-from streams.web.problems import problem
-from streams.web.routing import SYSTEM_HEADER
-from streams.web.schedule_paths import read_body
-
-LIST_LIMIT = 100
-REPLAY_LIMIT = 10
-LIMIT_MAX = 1_000
-FILTERS = ("code", "type", "id", "from", "to")
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+from streams.web.asked import Asked
+from streams.web.contract.dead_letters import LettersQuery, ReplayBody, ReplayQuery
+from streams.web.faults import faulty_parameters
+from streams.web.problems import Fault, problem
+from streams.web.routes import Routes, View
 
 
-def install_dead_letters_views(app: LaneApp, letters: DeadLetters) -> None:
-    """Install the views in the app's web server."""
-    cast(LaneWeb, app.web).web_app.add_routes(dead_letters_routes(letters, app.conf.id))
-
-
-def dead_letters_routes(letters: DeadLetters, system: str) -> list[web.RouteDef]:
-    """Return the views as routes; `system` is said with each answer."""
+def add_dead_letters_views(routes: Routes, letters: DeadLetters) -> None:
+    """Add the views."""
     busy = asyncio.Lock()
 
-    def view(handler: Handler) -> Handler:
-        async def answer(request: web.Request) -> web.Response:
-            response = await _answered(handler, request, busy)
-            response.headers[SYSTEM_HEADER] = system
-            return response
+    def alone(view: View) -> View:
+        async def answer(asked: Asked) -> web.Response:
+            return await _answered(view, asked, busy)
 
         return answer
 
-    async def found(request: web.Request) -> web.Response:
+    async def found(asked: Asked) -> web.Response:
         """200 with the letters that the query wants, without their bytes."""
-        got = await letters.find(_wanted(request.query), _limit(request.query, LIST_LIMIT))
+        query: LettersQuery = asked.query
+        got = await letters.find(wanted(query), query.limit)
         return web.json_response({"dead_letters": [letter_document(letter, whole=False) for letter in got]})
 
-    async def one(request: web.Request) -> web.Response:
+    async def one(asked: Asked) -> web.Response:
         """200 with one letter in full, 404 where there is none."""
-        got = await letters.find(_at(request), 1)
-        if not got:
-            return problem(404, f"there is no dead letter at {request.match_info['place']}")
-        return web.json_response(letter_document(got[0], whole=True))
+        got = await letters.find(_at(asked), 1)
+        return web.json_response(letter_document(got[0], whole=True)) if got else _nothing(asked)
 
-    async def replay_one(request: web.Request) -> web.Response:
+    async def replay_one(asked: Asked) -> web.Response:
         """200 when it was replayed, 404 where there is none, 409 why it was not."""
-        requested_by, force = _asked(await read_body(request))
-        done = await letters.replay(await letters.find(_at(request), 1), requested_by, force)
+        body: ReplayBody = asked.body
+        done = await letters.replay(await letters.find(_at(asked), 1), body.requested_by, body.force)
         if not done:
-            return problem(404, f"there is no dead letter at {request.match_info['place']}")
+            return _nothing(asked)
         return web.json_response(_said(done[0])) if done[0].refused is None else problem(409, done[0].refused)
 
-    async def replay_found(request: web.Request) -> web.Response:
+    async def replay_found(asked: Asked) -> web.Response:
         """200 with what became of each; a query without any filter must say all=true."""
-        wanted = _wanted(request.query, extra=("all",))
-        if (wanted == Wanted()) != (request.query.get("all") == "true"):
-            raise PoisonError("INVALID_FIELD", f"give one of {', '.join(FILTERS)}, or all=true")
-        requested_by, force = _asked(await read_body(request))
-        got = await letters.find(wanted, _limit(request.query, REPLAY_LIMIT))
-        return web.json_response({"replays": [_said(done) for done in await letters.replay(got, requested_by, force)]})
+        query: ReplayQuery = asked.query
+        body: ReplayBody = asked.body
+        if (wanted(query) == Wanted()) != (query.all == "true"):
+            message = "must be true where no other parameter says which ones, and only there"
+            raise faulty_parameters([Fault(field="all", message=message)])
+        got = await letters.find(wanted(query), query.limit)
+        done = await letters.replay(got, body.requested_by, body.force)
+        return web.json_response({"replays": [_said(each) for each in done]})
 
-    return [
-        web.get("/dead-letters", view(found)),
-        web.post("/dead-letters/replay", view(replay_found)),
-        web.get("/dead-letters/{place}", view(one)),
-        web.post("/dead-letters/{place}/replay", view(replay_one)),
-    ]
+    routes.add("deadLetters", alone(found))
+    routes.add("replayDeadLetters", alone(replay_found))
+    routes.add("deadLetter", alone(one))
+    routes.add("replayDeadLetter", alone(replay_one))
 
 
-async def _answered(handler: Handler, request: web.Request, busy: asyncio.Lock) -> web.Response:
+async def _answered(view: View, asked: Asked, busy: asyncio.Lock) -> web.Response:
     if busy.locked():
         return problem(429, "another request reads the dead letters; ask again", {"Retry-After": "1"})
     async with busy:
         try:
-            return await handler(request)
-        except PoisonError as error:
-            return problem(400, error.reason)
+            return await view(asked)
         except (ProducerFenced, InvalidProducerEpoch):
             return problem(409, "another replay of the same partition has begun; ask again")
         except (KafkaError, RegistryError, RecordUnreadableError) as error:
-            return problem(503, f"the dead letters cannot be read ({type(error).__name__})")
+            return problem(503, f"the dead letters cannot be read ({type(error).__name__})", kind="kafka")
 
 
-def _wanted(query: Mapping[str, str], extra: tuple[str, ...] = ()) -> Wanted:
-    unknown = set(query) - {*FILTERS, "limit", *extra}
-    if unknown:
-        raise PoisonError("INVALID_FIELD", f"{', '.join(sorted(unknown))}: no such parameter; {', '.join(FILTERS)}")
-    since, until = (_instant(name, query.get(name)) for name in ("from", "to"))
-    return Wanted(query.get("code"), query.get("type"), query.get("id"), since, until)
+def _nothing(asked: Asked) -> web.Response:
+    return problem(404, f"there is no dead letter at {asked.path['place']}")
 
 
-def _at(request: web.Request) -> Wanted:
-    try:
-        return Wanted(places=frozenset((read_place(request.match_info["place"]),)))
-    except ValueError as error:
-        raise PoisonError("INVALID_FIELD", str(error)) from None
+def wanted(query: LettersQuery) -> Wanted:
+    """Return the letters that a query wants."""
+    return Wanted(query.code, query.type, query.id, query.since, query.until)
 
 
-def _limit(query: Mapping[str, str], default: int) -> int:
-    text = query.get("limit", str(default))
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= LIMIT_MAX):
-        raise PoisonError("INVALID_FIELD", f"limit: must be a number from 1 to {LIMIT_MAX}, is {text[:40]!r}")
-    return int(text)
-
-
-def _instant(name: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else instant_ms(text)
-    except ValueError as error:
-        raise PoisonError("INVALID_FIELD", f"{name}: {error}") from None
-
-
-def _asked(body: Mapping[str, Any]) -> tuple[str, bool]:
-    unknown = set(body) - {"requested_by", "force"}
-    if unknown:
-        raise PoisonError("INVALID_FIELD", f"{', '.join(sorted(unknown))}: no such field; force, requested_by")
-    by, force = body.get("requested_by", ""), body.get("force", False)
-    if not isinstance(by, str) or not isinstance(force, bool) or len(by.encode(errors="surrogatepass")) > 128:
-        raise PoisonError("INVALID_FIELD", "requested_by must be a text of at most 128 bytes, force true or false")
-    return by, force
+def _at(asked: Asked) -> Wanted:
+    return Wanted(places=frozenset((read_place(asked.path["place"]),)))
 
 
 def _said(done: Replayed) -> dict[str, Any]:

@@ -8,95 +8,74 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Collection
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from connectors.outcome import Device, ProviderName
 from schemas.codec import Codec
-from schemas.poison import PoisonError
-from streams.lane.app import LaneApp, LaneWeb
 from streams.publish.device_changes import DeviceChangeEncoder
 from streams.publish.intake import Intake
 from streams.publish.messages import Message
 from streams.stages.delivery_rows import devices_key, read_devices
-from streams.topics import TopicNames
-from streams.web.answers import View, answered
-from streams.web.bodies import RefusedError, read_object
-from streams.web.directory_reads import DirectoryReads, read_path
-from streams.web.routing import Routing
+from streams.web.asked import Asked, of_path
+from streams.web.bodies import RefusedError
+from streams.web.contract.users import AddressesQuery
+from streams.web.directory_reads import DirectoryReads
+from streams.web.routes import Routes
 
-BODY_BYTES_MAX = 16 * 1024  # a Web Push subscription has less than 3 KiB
 SHOWN_CHARACTERS = 4
 AGAIN = "ask again: the same change twice is one"
 
 
-def install_devices_views(
-    app: LaneApp,
-    routing: Routing,
+def add_devices_views(
+    routes: Routes,
+    reads: DirectoryReads,
     intake: Intake,
     codec: Codec,
-    topics: TopicNames,
+    topic: str,
     allow_private: Collection[ProviderName],
 ) -> None:
-    """Install the views; the caller closes `intake` and `routing`."""
-    encoder = DeviceChangeEncoder(codec, topics.device_changes, lambda: time.time_ns() // 1_000_000, allow_private)
-    reads = DirectoryReads(app, routing)
+    """Add the views; the caller closes `intake`. `topic`: that of the changes."""
+    encoder = DeviceChangeEncoder(codec, topic, lambda: time.time_ns() // 1_000_000, allow_private)
 
-    async def put(request: web.Request) -> web.Response:
+    async def put(asked: Asked) -> web.Response:
         """202: the device is registered, or said to be there again. 400: its address cannot be, and why."""
-        return await take(request, await read_object(request, BODY_BYTES_MAX), encoder.register)
+        return await take(asked, encoder.register)
 
-    async def delete(request: web.Request) -> web.Response:
+    async def delete(asked: Asked) -> web.Response:
         """202: nothing more is sent to the device, if there is one of this id."""
-        return await take(request, await read_object(request, BODY_BYTES_MAX, may_be_missing=True), encoder.remove)
+        return await take(asked, encoder.remove)
 
-    async def take(
-        request: web.Request, values: dict[str, Any], encode: Callable[[dict[str, Any]], Message]
-    ) -> web.Response:
-        user, device_id = read_path(request, 2, 4)
-        for name, part in (("user_id", user), ("device_id", device_id)):
-            if values.setdefault(name, part) != part:
-                raise RefusedError(400, f"{name}: must be that of the path where both are given")
+    async def take(asked: Asked, encode: Callable[[dict[str, Any]], Message]) -> web.Response:
+        body: BaseModel = asked.body
+        values = body.model_dump(exclude_unset=True) | of_path(asked, "user_id", "device_id")
         values.setdefault("request_id", uuid.uuid4().hex)
         try:
             message = encode(values)
         except ValueError as error:
             raise RefusedError(400, str(error)) from None
-        await intake.take(topics.device_changes, [message])
-        said = {"request_id": values["request_id"], "user_id": user, "device_id": device_id}
+        await intake.take(topic, [message])
+        said = {"request_id": values["request_id"], **asked.path}
         return web.json_response(said, status=202)
 
-    async def get(request: web.Request) -> web.Response:
+    async def get(asked: Asked) -> web.Response:
         """200 with the devices of the user, none for one that nobody knows; addresses are masked unless asked for."""
-        (user,) = read_path(request, 2)
-        in_full = _asks_for_addresses(request)
+        user = asked.path["user_id"]
+        query: AddressesQuery = asked.query
 
         def read(partition: int, row: bytes | None) -> web.Response:
-            devices = [shown(device, in_full) for device in read_devices(row)]
+            devices = [shown(device, query.addresses == "full") for device in read_devices(row)]
             return web.json_response({"user_id": user, "partition": partition, "devices": devices})
 
         path = (b"users", user.encode(), b"devices")
-        return await reads.of_owner(request, user.encode(), path, devices_key(user.encode()), read)
+        return await reads.of_owner(asked.request, user.encode(), path, devices_key(user.encode()), read)
 
-    def view(each: View) -> View:
-        return answered(each, app.conf.id, AGAIN)
-
-    router = cast(LaneWeb, app.web).web_app.router
-    router.add_get("/users/{user_id}/devices", view(get))
-    router.add_put("/users/{user_id}/devices/{device_id}", view(put))
-    router.add_delete("/users/{user_id}/devices/{device_id}", view(delete))
-
-
-def _asks_for_addresses(request: web.Request) -> bool:
-    unknown = set(request.query) - {"addresses"}
-    if unknown:
-        raise PoisonError("INVALID_FIELD", f"{', '.join(sorted(unknown))}: no such parameter; addresses")
-    asked = request.query.get("addresses", "masked")
-    if asked not in ("masked", "full"):
-        raise PoisonError("INVALID_FIELD", f"addresses: must be masked or full, is {asked[:40]!r}")
-    return asked == "full"
+    routes.add("devices", get)
+    routes.add("putDevice", put, AGAIN)
+    routes.add("deleteDevice", delete, AGAIN)
 
 
 def shown(device: Device, in_full: bool) -> dict[str, Any]:

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import cast
-from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from schemas.keys import check_user_id
-from schemas.poison import PoisonError
 from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
 from streams.stages.deliver import DeliverLane
-from streams.web.answers import passed_on
 from streams.web.problems import problem
-from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Routing
+from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Routing, passed_on
 
 MOVING = "the partition of this user is moving to another worker"
-
-
-def read_path(request: web.Request, *places: int) -> list[str]:
-    """Read parts of the path byte for byte, by their places; the first is the user.
-
-    The router would take `%FF` and `%25FF` for one. Raises PoisonError INVALID_FIELD.
-    """
-    parts = request.rel_url.raw_path.split("/")
-    try:
-        found = [unquote_to_bytes(parts[place].encode("utf-8", "surrogateescape")).decode() for place in places]
-    except UnicodeDecodeError as error:
-        raise PoisonError("INVALID_FIELD", f"the path is not UTF-8: {error.reason}") from None
-    check_user_id(found[0].encode())
-    return found
 
 
 class DirectoryReads:
@@ -60,7 +42,7 @@ class DirectoryReads:
             if lane is not None and lane.directory_is_read:
                 return read(owner.partition, self._table.read(owner.partition, [key])[0])
         if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
-            answer = await self._routing.forward(owner.url, *path, query=request.query_string)
+            answer = await self._routing.forward(owner.url, *path, query=request.rel_url.raw_query_string)
             if answer is not None:
                 return passed_on(answer)
         return problem(503, MOVING)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from schemas.codec import Codec
-from streams.lane.app import LaneApp, LaneWeb
+from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
 from streams.publish.broadcasts import BroadcastCommands
 from streams.publish.dead_letters import DeadLetters
@@ -21,25 +21,28 @@ from streams.templates.prerender import Prerender
 from streams.topics import TopicNames
 from streams.tracing import Tracer
 from streams.types_file import NotificationTypes
-from streams.web.broadcast_views import BroadcastParts, install_broadcast_views
-from streams.web.dead_letters_views import install_dead_letters_views
-from streams.web.devices_views import install_devices_views
-from streams.web.erasure_view import install_erasure_view
-from streams.web.history_views import install_history_views
-from streams.web.metrics_view import install_metrics_view
-from streams.web.notifications_view import install_notifications_view
-from streams.web.openapi_view import openapi_routes
-from streams.web.overview_view import install_overview_view
+from streams.web.broadcast_views import BroadcastParts, add_broadcast_views
+from streams.web.dead_letters_views import add_dead_letters_views
+from streams.web.devices_views import add_devices_views
+from streams.web.directory_reads import DirectoryReads
+from streams.web.docs_view import add_docs_views
+from streams.web.erasure_view import add_erasure_view
+from streams.web.history_views import add_history_views
+from streams.web.metrics_view import add_metrics_view
+from streams.web.notifications_view import add_notifications_view
+from streams.web.openapi_view import add_openapi_view
+from streams.web.overview_view import add_overview_view
 from streams.web.page_view import install_page_view
-from streams.web.preferences_views import install_preferences_views
-from streams.web.profile_views import install_profile_views
-from streams.web.schedule_views import install_schedule_views
+from streams.web.preferences_views import add_preferences_views
+from streams.web.profile_views import add_profile_views
+from streams.web.routes import Routes
+from streams.web.schedule_views import add_schedule_views
 from streams.web.security.install import install_security
 from streams.web.security.security import Security, open_security
 from streams.web.slot_reads import SlotReads
-from streams.web.story_views import StoryParts, install_story_views
-from streams.web.templates_views import install_templates_views
-from streams.web.views import install_views
+from streams.web.story_views import StoryParts, add_story_views
+from streams.web.templates_views import add_templates_views
+from streams.web.views import add_views
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +75,31 @@ def install_front(parts: FrontParts) -> Front:
     """Install every view in the app's web server; the caller closes what is returned."""
     app, settings, types, codec = parts.app, parts.settings, parts.types, parts.codec
     topics = TopicNames.of(settings)
+    routes = Routes.of(app)
     slots = SlotReads(cast(LaneTable, app.tables["slots"]), types, parts.stories)
-    routing = install_views(app, slots)
+    routing = add_views(routes, app, slots)
     log = install_security(app, parts.security or open_security(settings), routing, codec)
     commands = ScheduleCommands(settings, codec)
     broadcasts = BroadcastCommands(settings, codec)
     intake = Intake(settings)
-    install_metrics_view(app)
-    install_overview_view(app, routing)
+    reads = DirectoryReads(app, routing)
+    add_metrics_view(routes, app)
+    add_overview_view(routes, app, routing)
     install_page_view(app)
-    install_schedule_views(app, routing, commands)
-    install_erasure_view(app, commands, settings)
-    install_broadcast_views(BroadcastParts(app, routing, broadcasts, types))
-    install_dead_letters_views(app, DeadLetters(settings, codec))
+    add_schedule_views(routes, app, routing, commands)
+    add_erasure_view(routes, commands, settings)
+    add_broadcast_views(routes, BroadcastParts(app, routing, broadcasts, types))
+    add_dead_letters_views(routes, DeadLetters(settings, codec))
     complete = Prerender(types, parts.library, settings.time_zone)
-    install_notifications_view(app, intake, codec, topics.notifications, complete, parts.tracer)
-    install_templates_views(app, parts.library)
-    install_devices_views(app, routing, intake, codec, topics, private_allowed(settings))
-    install_preferences_views(app, routing, intake, codec, topics.preferences)
-    install_profile_views(app, routing, intake, codec, topics.profiles)
-    stories = install_story_views(StoryParts(app, settings, codec, routing, slots, parts.stories))
-    history = install_history_views(app, settings)
-    cast(LaneWeb, app.web).web_app.add_routes(openapi_routes(app.conf.id))
+    add_notifications_view(routes, intake, codec, topics.notifications, types, complete, parts.tracer)
+    add_templates_views(routes, parts.library)
+    add_devices_views(routes, reads, intake, codec, topics.device_changes, private_allowed(settings))
+    add_preferences_views(routes, reads, intake, codec, topics.preferences)
+    add_profile_views(routes, reads, intake, codec, topics.profiles)
+    stories = add_story_views(routes, StoryParts(app, settings, codec, routing, slots, parts.stories))
+    history = add_history_views(routes, settings)
+    add_openapi_view(routes)
+    add_docs_views(routes)
     return Front(
         [routing.close, commands.close, broadcasts.close, intake.close, stories.close, history.close, log.close]
     )

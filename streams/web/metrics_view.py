@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from aiohttp import web
 
-from streams.lane.app import LaneApp, LaneWeb
+from streams.lane.app import LaneApp
+from streams.web.asked import Asked
+from streams.web.routes import Routes
 
 
-def install_metrics_view(app: LaneApp) -> None:
-    """Install the view."""
+def add_metrics_view(routes: Routes, app: LaneApp) -> None:
+    """Add the view."""
 
-    async def metrics(request: web.Request) -> web.Response:
+    async def metrics(asked: Asked) -> web.Response:
         """What this worker has counted."""
         return web.Response(body=app.metrics.render(), headers={"Content-Type": app.metrics.content_type})
 
-    cast(LaneWeb, app.web).web_app.router.add_get("/metrics", metrics)
+    routes.add("metrics", metrics)

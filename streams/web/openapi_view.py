@@ -6,15 +6,17 @@ import json
 
 from aiohttp import web
 
+from streams.web.asked import Asked
 from streams.web.contract.document import openapi_document
+from streams.web.routes import Routes
 
 
-def openapi_routes(system: str) -> list[web.RouteDef]:
-    """Return the view as a route; the document is made once."""
+def add_openapi_view(routes: Routes) -> None:
+    """Add the view; the document is made once."""
     document = json.dumps(openapi_document(), ensure_ascii=False).encode()
 
-    async def get(request: web.Request) -> web.Response:
+    async def get(asked: Asked) -> web.Response:
         """200 with the document."""
         return web.Response(body=document, content_type="application/json", charset="utf-8")
 
-    return [web.get("/openapi.json", get)]
+    routes.add("openapi", get)

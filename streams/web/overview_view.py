@@ -15,24 +15,24 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from schemas.poison import PoisonError
-from streams.lane.app import LaneApp, LaneWeb
+from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
-from streams.web.answers import answered
+from streams.web.asked import Asked
+from streams.web.contract.page import OverviewQuery
 from streams.web.overview_merge import SMOOTHED_TICKS, merged
 from streams.web.overview_samples import TICK_MS, TICKS_MAX, Sampler, part_of
+from streams.web.routes import Routes
 from streams.web.routing import FORWARDED_HEADER, Routing
 
 FORWARD_SECONDS_MAX = 1.5  # one that stands still must not make the page stand still
-AGAIN = "ask again"
 
 
-def install_overview_view(app: LaneApp, routing: Routing) -> None:
-    """Install the view, and take samples as long as the app runs; the caller closes `routing`."""
+def add_overview_view(routes: Routes, app: LaneApp, routing: Routing) -> None:
+    """Add the view, and take samples as long as the app runs; the caller closes `routing`."""
     sampler = Sampler(app.metrics.families)
     app.task(sampler.run)
     view = OverviewView(app, routing, sampler)
-    cast(LaneWeb, app.web).web_app.router.add_get("/overview", answered(view.overview, app.conf.id, AGAIN))
+    routes.add("overview", view.overview)
 
 
 class OverviewView:
@@ -45,16 +45,17 @@ class OverviewView:
         self._table = cast(LaneTable, app.tables["slots"])
         self._started_at = _now_ms()
 
-    async def overview(self, request: web.Request) -> web.Response:
+    async def overview(self, asked: Asked) -> web.Response:
         """200 with the ticks from `since` on, milliseconds since the epoch; all that are kept without it."""
-        since = _since(request)
+        query: OverviewQuery = asked.query
+        since = query.since
         # A quantile looks at some ticks before its own.
-        asked = max(0, since - SMOOTHED_TICKS * TICK_MS)
-        part = {"worker": self._worker(), "samples": part_of(self._sampler.since(asked))}
-        if FORWARDED_HEADER in request.headers:
+        first = max(0, since - SMOOTHED_TICKS * TICK_MS)
+        part = {"worker": self._worker(), "samples": part_of(self._sampler.since(first))}
+        if FORWARDED_HEADER in asked.request.headers:
             return web.json_response(part)
         others = self._routing.others(self._table)
-        answers = await asyncio.gather(*(self._ask(url, asked) for url in others))
+        answers = await asyncio.gather(*(self._ask(url, first) for url in others))
         silent = [{"url": url, "answered": False} for url, answer in zip(others, answers, strict=True) if not answer]
         parts = [part, *(answer for answer in answers if answer)]
         document = {
@@ -100,16 +101,6 @@ def _version() -> str | None:
         return installed("ringonce")
     except PackageNotFoundError:
         return None
-
-
-def _since(request: web.Request) -> int:
-    unknown = set(request.query) - {"since"}
-    if unknown:
-        raise PoisonError("INVALID_FIELD", f"{', '.join(sorted(unknown))}: no such parameter; since")
-    text = request.query.get("since", "0")
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise PoisonError("INVALID_FIELD", f"since: must be milliseconds since the epoch, is {text[:40]!r}")
-    return int(text)
 
 
 def _now_ms() -> int:

@@ -4,61 +4,53 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
 from schemas.codec import Codec
-from streams.lane.app import LaneApp, LaneWeb
 from streams.policies.quiet_hours import QuietHours, written
 from streams.publish.intake import Intake
-from streams.publish.messages import Encoder
+from streams.publish.messages import Encoder, Message
 from streams.stages.directory_rows import WEEKDAYS, preferences_key
-from streams.web.answers import View, answered
-from streams.web.bodies import RefusedError, read_bytes, read_object
-from streams.web.directory_reads import DirectoryReads, read_path
+from streams.web.asked import Asked, of_path
+from streams.web.bodies import RefusedError
+from streams.web.contract.users import PreferencesBody
+from streams.web.directory_reads import DirectoryReads
 from streams.web.problems import problem
-from streams.web.routing import Routing
+from streams.web.routes import Routes
 
-BODY_BYTES_MAX = 256 * 1024  # a hundred stretches for each of fifty types
 AGAIN = "ask again: the same preferences twice are the same"
 
 _codec = Codec()
 
 
-def install_preferences_views(app: LaneApp, routing: Routing, intake: Intake, codec: Codec, topic: str) -> None:
-    """Install the views; the caller closes `intake` and `routing`."""
+def add_preferences_views(routes: Routes, reads: DirectoryReads, intake: Intake, codec: Codec, topic: str) -> None:
+    """Add the views; the caller closes `intake`."""
     encoder = Encoder(codec, topic, lambda: time.time_ns() // 1_000_000)
-    reads = DirectoryReads(app, routing)
 
-    async def put(request: web.Request) -> web.Response:
+    async def put(asked: Asked) -> web.Response:
         """202: this is what the user wants, and nothing else."""
-        (user,) = read_path(request, 2)
-        values = await read_object(request, BODY_BYTES_MAX)
-        if "erase" in values:
-            raise RefusedError(400, "erase: no such field; DELETE removes all that the user wants")
-        return await take(user, values)
-
-    async def delete(request: web.Request) -> web.Response:
-        """202: the user wants nothing in particular any more."""
-        (user,) = read_path(request, 2)
-        if await read_bytes(request, BODY_BYTES_MAX):
-            raise RefusedError(400, "the body must be empty")
-        return await take(user, {"erase": True})
-
-    async def take(user: str, values: dict[str, Any]) -> web.Response:
-        if values.setdefault("user_id", user) != user:
-            raise RefusedError(400, "user_id: must be that of the path where both are given")
+        user = of_path(asked, "user_id")["user_id"]
+        body: PreferencesBody = asked.body
         try:
-            message = encoder.preferences(values)
+            message = encoder.of_preferences(user, body)
         except ValueError as error:
             raise RefusedError(400, str(error)) from None
+        return await take(message, user)
+
+    async def delete(asked: Asked) -> web.Response:
+        """202: the user wants nothing in particular any more."""
+        user = asked.path["user_id"]
+        return await take(Message(user.encode(), None), user)
+
+    async def take(message: Message, user: str) -> web.Response:
         await intake.take(topic, [message])
         return web.json_response({"user_id": user}, status=202)
 
-    async def get(request: web.Request) -> web.Response:
+    async def get(asked: Asked) -> web.Response:
         """200 with what the user wants, as PUT takes it; 404 where nothing is known of it."""
-        (user,) = read_path(request, 2)
+        user = asked.path["user_id"]
 
         def read(partition: int, row: bytes | None) -> web.Response:
             if row is None:
@@ -66,15 +58,11 @@ def install_preferences_views(app: LaneApp, routing: Routing, intake: Intake, co
             return web.json_response(preferences_document(_codec.decode_own(row, "Preferences")))
 
         path = (b"users", user.encode(), b"preferences")
-        return await reads.of_owner(request, user.encode(), path, preferences_key(user.encode()), read)
+        return await reads.of_owner(asked.request, user.encode(), path, preferences_key(user.encode()), read)
 
-    def view(each: View) -> View:
-        return answered(each, app.conf.id, AGAIN)
-
-    router = cast(LaneWeb, app.web).web_app.router
-    router.add_get("/users/{user_id}/preferences", view(get))
-    router.add_put("/users/{user_id}/preferences", view(put))
-    router.add_delete("/users/{user_id}/preferences", view(delete))
+    routes.add("preferences", get)
+    routes.add("putPreferences", put, AGAIN)
+    routes.add("deletePreferences", delete, AGAIN)
 
 
 def preferences_document(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,27 @@
-"""Problem documents (RFC 9457): every answer that is not a success says in JSON what is wrong."""
+"""Problem documents (RFC 9457): every answer that is not a success says in JSON what is wrong, field by field."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ConfigDict, Field
 
+from streams.web.problem_kinds import BY_STATUS, KINDS, URN
+
 logger = logging.getLogger(__name__)
 
-PROBLEM_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = 2  # partitions usually move within this time
+PROBLEM_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 2  # partitions usually move within this time
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_NAMED: Final = re.compile(r"(?:\[(\d+)\] )?([A-Za-z_][\w.-]*): ")
 
 
 class Fault(BaseModel):
@@ -36,23 +41,53 @@ class ProblemDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field("about:blank", description="The kind of the problem.")
+    type: str = Field(description="The kind of the problem; the page /docs explains each.", examples=[f"{URN}invalid"])
     title: str
     status: int
     detail: str = Field(description="What is wrong with this request, for people.")
     errors: list[Fault] = Field(default_factory=list, description="All that is wrong, field by field.")
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a problem document. One with 503 says when to ask again."""
-    document = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+def problem(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    kind: str | None = None,
+    errors: Sequence[Fault] = (),
+) -> web.Response:
+    """Return a problem document. One with 503 says when to ask again. `kind`: without it, that of the status."""
+    kind = kind or BY_STATUS.get(status, "mistake")
+    document: dict[str, object] = {
+        "type": f"{URN}{kind}",
+        "title": KINDS[kind].title,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        document["errors"] = [{"field": each.field, "message": each.message} for each in errors]
     retry = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return web.Response(
         body=json.dumps(document).encode(),
         status=status,
         content_type=PROBLEM_TYPE,
-        headers={**(headers or {}), **retry},
+        headers={**retry, **(headers or {})},
     )
+
+
+def invalid(sentence: str, *, of_body: bool) -> web.Response:
+    """Return 400 for a sentence such as `address: must be …`; `of_body`: what it names is a field of the body."""
+    return problem(400, sentence, errors=tuple(named(sentence, of_body=of_body)))
+
+
+def named(sentence: str, *, of_body: bool) -> Iterator[Fault]:
+    """Yield what a sentence says of a field, where it begins with its name."""
+    found = _NAMED.match(sentence)
+    if found is not None:
+        index, name = found.groups()
+        pointer = f"/{index}" if index else ""
+        field = f"{pointer}/{name.replace('.', '/')}" if of_body else name
+        yield Fault(field=field, message=sentence[found.end() :])
 
 
 @web.middleware
@@ -60,11 +95,16 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """Make a problem document of whatever a view or the router raises; what nobody expected is logged."""
     try:
         return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allow = {"Allow": ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))}
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers=allow)
+        return problem(405, f"{_shown(request.method)} {_shown(request.path)}: one of {allow['Allow']}", allow)
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return problem(error.status, f"{request.method} {_shown(request.path)}: {error.reason}", allow)
+        kind = "no-such-path" if error.status == HTTPStatus.NOT_FOUND else None
+        return problem(error.status, f"{_shown(request.method)} {_shown(request.path)}: {error.reason}", kind=kind)
     except Exception:
         logger.exception("%s %s", request.method, _shown(request.path))
         return problem(500, "this is a mistake of ours; the worker's log says more")

@@ -23,6 +23,7 @@ SYSTEM_HEADER = "ringonce-system"  # on every answer about a slot: the app id of
 FORWARD_SECONDS_MAX = 5.0
 FORWARDS_AT_ONCE_MAX = 50
 LOOK_SECONDS = 0.25
+KEPT_HEADERS = ("Retry-After", "Content-Type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class Moving:
 
 
 Owner = Here | Elsewhere | Moving
+
+
+def passed_on(answer: httpx.Response) -> web.Response:
+    """Return what another worker has answered."""
+    kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+    return web.Response(body=answer.content, status=answer.status_code, headers=kept)
 
 
 class Routing:

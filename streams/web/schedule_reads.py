@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.keys import split_slot_key
 from streams.publish.schedule_commands import Target
@@ -11,11 +11,27 @@ from streams.stages.schedule import ScheduleDecider
 from streams.stages.schedule_table import DEFERRALS, RETRIES, Pending, index_key, pending_key, read_index, read_pending
 from streams.stages.scheduled_rows import PLAIN_CODEC
 from streams.stages.traced_rows import bare
-from streams.web.schedule_paths import INSTANT_MAX, Stretch
+from streams.web.contract.schedule import StretchQuery
 
+INSTANT_MAX = 2**62
 ROWS_SCANNED_MAX = 2_000  # of one partition for one request: some 4 ms of the event loop
 OF_SLOT_MAX = 1_000
 KINDS = {DEFERRALS: "notification", RETRIES: "retry"}
+
+
+class Stretch(NamedTuple):
+    """Due from `since` to before `until`, milliseconds since the epoch; of one type or all, at most so many."""
+
+    since: int
+    until: int
+    limit: int
+    type: str | None
+
+
+def stretch_of(query: StretchQuery) -> Stretch:
+    """Return the stretch that a query names; without an end it has none."""
+    until = INSTANT_MAX if query.until is None else query.until
+    return Stretch(query.since or 0, until, query.limit, query.type)
 
 
 def of_slot(decider: ScheduleDecider, slot: bytes) -> list[dict[str, Any]]:

@@ -18,8 +18,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from connectors.outcome import ProviderName
 from streams.policies.replaying import REPLAYS_MAX
 from streams.publish.dead_letters import DeadLetters, Letter, Replayed, Wanted
-from streams.web.dead_letters_views import dead_letters_routes
+from streams.web.dead_letters_views import add_dead_letters_views
 from streams.web.problems import problems
+from streams.web.routes import Routes
 from streams.web.routing import SYSTEM_HEADER
 from tests.integration.straight_line import CODEC, TYPES, StraightLine, straight_line
 
@@ -159,7 +160,7 @@ def test_the_views_list_show_and_replay(kafka: str, tmp_path: Path) -> None:
             await line.until_done()
             letter = await the_letter(line)
             application = web.Application(middlewares=[problems])
-            application.add_routes(dead_letters_routes(log_of(line), "ours"))
+            add_dead_letters_views(Routes(application.router, "ours"), log_of(line))
             async with TestClient(TestServer(application)) as client:
 
                 async def ask(method: str, path: str, **options: Any) -> tuple[int, Any]:

@@ -22,9 +22,9 @@ from streams.history.queries import Search
 from streams.history.reader import HistoryReader
 from streams.history.sqlite import SqliteDatabase
 from streams.publish.intake import BusyError
-from streams.web.answers import answered
 from streams.web.history_views import HistoryViews
 from streams.web.problems import problems
+from streams.web.routes import Routes
 from tests.integration.history_store import SOURCE, Store, said, writer
 from tests.integration.system import SECONDS_MAX, System, event, system, web_url
 from tests.integration.test_web import assert_problem
@@ -189,7 +189,7 @@ def test_a_database_that_is_away_is_a_503_that_says_when_to_ask_again(postgres: 
         reader = HistoryReader(store.address, SOURCE)
         views = HistoryViews(reader)
         app = web.Application(middlewares=[problems])
-        app.router.add_get("/history", answered(views.search, "test", "ask again"))
+        Routes(app.router, "test").add("history", views.search)
         found: list[tuple[int, str, str]] = []
         async with TestClient(TestServer(app)) as client:
             for turn in (postgres.start, postgres.stop, postgres.start):

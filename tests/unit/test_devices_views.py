@@ -15,7 +15,6 @@ from streams.policies.quiet_hours import QuietHours, read_quiet_hours, written
 from streams.publish.device_changes import DeviceChangeEncoder, private_allowed
 from streams.publish.messages import Encoder
 from streams.settings import load_settings
-from streams.web.bodies import RefusedError, json_object
 from streams.web.devices_views import masked, shown
 from streams.web.preferences_views import preferences_document
 
@@ -122,24 +121,6 @@ def test_the_keys_of_a_subscription_are_never_shown() -> None:
         "address": "https://push.example/x",
         "registered_at": NOW,
     }
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b"[" * 10_000, "not JSON"),
-        (b'{"a": ["x", "\\ud800"]}', "a.1: has half a surrogate pair"),
-        (b'{"\\udc00": 1}', "half a surrogate pair"),
-        (b"7", "must be a JSON object"),
-        (b"", "not JSON"),
-        (b"\xff", "not JSON"),
-        (b'{"a": ' + b"9" * 5_000 + b"}", "not JSON"),
-    ],
-)
-def test_a_body_that_is_no_object_is_refused(body: bytes, words: str) -> None:
-    """Whatever it is."""
-    with pytest.raises(RefusedError, match=words):
-        json_object(body)
 
 
 DAYS = st.frozensets(st.integers(0, 6))

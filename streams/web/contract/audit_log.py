@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from streams.web.contract.operation import Answer, Operation
+from streams.web.contract.parameters import DIGITS_MAX, Limit, Query, whole_number
 from streams.web.contract.shown import Shown
 
+OFFSET_MAX: Final = 10**DIGITS_MAX - 1
+Offset = Annotated[
+    int,
+    BeforeValidator(whole_number, json_schema_input_type=Annotated[int, Field(ge=1, le=OFFSET_MAX)]),
+    Field(ge=1, le=OFFSET_MAX),
+]
 
-class AuditLogQuery(BaseModel):
+
+class AuditLogQuery(Query):
     """Which entries."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1_000, description="At most so many, the newest first.")
-    before: int | None = Field(None, ge=1, le=2**62, description="Those before this offset.")
+    limit: Limit = Field(100, description="At most so many, the newest first.")
+    before: Offset | None = Field(None, description="Those before this offset.")
 
 
 class AuditLogPage(Shown):

@@ -137,6 +137,7 @@ OPERATIONS = (
         {200: Answer("What became of each.", LettersReplayed)},
         (409, 413, 415, 429, 503),
         query=ReplayQuery,
+        query_example={"code": "UNKNOWN_TYPE", "limit": "10"},
         body=BODY,
     ),
 )

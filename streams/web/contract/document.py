@@ -18,11 +18,10 @@ from streams.web.problems import ProblemDocument
 
 Schema = dict[str, Any]
 REF: Final = "#/components/schemas/{model}"
-ANY_MAY: Final = (400, 403, 406, 421, 429)
-"""Whatever is asked for: what cannot be read, what a web page elsewhere sends, what nobody answers in, what is
-called by another name, and too much at once."""
-KEYS_MAY: Final = (401, 403)
-BODIES_MAY: Final = (413, 415)
+ANY_MAY: Final = (400, 401, 403, 406, 413, 421, 429, 503)
+"""Whatever is asked for: what cannot be read, a key that nobody knows or that is not enough, what a web page elsewhere
+sends, what nobody answers in, a body that is too large, what is called by another name, and too much at once."""
+BODIES_MAY: Final = (408, 415)
 HEADERS: Final[Mapping[str, Schema]] = {
     "Location": {"description": "Where it is shown.", "schema": {"type": "string", "format": "uri-reference"}},
     "Retry-After": {
@@ -132,16 +131,18 @@ def _parameters(operation: Operation) -> Iterable[Schema]:
             "required": True,
             "description": schema.pop("description"),
             "schema": schema,
-            "example": operation.path_example.get(name, schema["examples"][0]),
+            "example": schema["examples"][0],
         }
-    yield from _query(operation.query) if operation.query is not None else ()
+    yield from _query(operation.query, operation.query_example) if operation.query is not None else ()
     yield from ({"$ref": f"#/components/parameters/{name}"} for name in operation.headers)
 
 
-def _query(model: type[BaseModel]) -> Iterable[Schema]:
+def _query(model: type[BaseModel], example: Mapping[str, str]) -> Iterable[Schema]:
     for name, schema in model.model_json_schema()["properties"].items():
         schema.pop("title", None)
-        yield {"name": name, "in": "query", "description": schema.pop("description", ""), "schema": _given(schema)}
+        description = schema.pop("description", "")
+        parameter = {"name": name, "in": "query", "description": description, "schema": _given(schema)}
+        yield {**parameter, "example": example[name]} if name in example else parameter
 
 
 def _given(schema: Schema) -> Schema:
@@ -165,8 +166,6 @@ def _body(body: Body, schemas: _Schemas) -> Schema:
 def _responses(operation: Operation, schemas: _Schemas) -> Schema:
     responses = {str(status): _answer(answer, schemas) for status, answer in operation.answers.items()}
     statuses = {*operation.problems, *ANY_MAY}
-    if operation.scope != "public":
-        statuses |= {*KEYS_MAY}
     if operation.body is not None:
         statuses |= {*BODIES_MAY}
     for status in sorted(statuses):
@@ -190,6 +189,7 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     403: "Forbidden",
     404: "NotFound",
     406: "NotAcceptable",
+    408: "Timeout",
     409: "Conflict",
     413: "TooLarge",
     415: "MediaType",
@@ -205,6 +205,7 @@ _SAID: Final[Mapping[int, str]] = {
     403: "The key has not the scope that this needs, or a web page elsewhere asked.",
     404: "There is none.",
     406: "It is answered in no type that the header Accept takes.",
+    408: "Nothing was done: the body has not come in time.",
     409: "Nothing was done: it contradicts what is there already.",
     413: "Nothing was done: it has more than is taken at once.",
     415: "Nothing was done: the body is of another type or encoding.",

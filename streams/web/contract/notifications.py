@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from streams.publish.lines import EventFields
 from streams.publish.names import NotificationId
@@ -35,6 +35,15 @@ class NotificationInBatch(EventFields):
     notification_id: NotificationId
 
 
+def _which(body: Any) -> str:
+    return "batch" if isinstance(body, list) else "one"
+
+
+OneOrBatch = Annotated[
+    Annotated[NotificationBody, Tag("one")]
+    | Annotated[list[NotificationInBatch], Field(min_length=1, max_length=BATCH_MAX), Tag("batch")],
+    Discriminator(_which),
+]
 EXAMPLE = {
     "notification_id": "o-1234",
     "user_id": "alice",
@@ -49,14 +58,20 @@ OPERATIONS = (
         "notifications",
         "send",
         "Send one notification or a batch, now or later",
-        {202: Answer("Kafka has stored all of it, with acks=all.", Taken | list[Taken])},
+        {
+            202: Answer(
+                "Kafka has all of it. Location, of one: its status_url.",
+                Taken | list[Taken],
+                headers=("Location",),
+            )
+        },
         (413, 415, 429, 503),
         "Nothing of a batch is taken when one of it cannot be. The notification_id makes a request that is sent again "
         "the same notification: after a 429 or 503, or without an answer, send it again as it was. A notification with "
         "`send_at` or `send_at_local` waits in the schedule.",
         headers=("Idempotency-Key",),
         body=Body(
-            NotificationBody | Annotated[list[NotificationInBatch], Field(min_length=1, max_length=BATCH_MAX)],
+            OneOrBatch,
             BODY_BYTES_MAX,
             {
                 "one": EXAMPLE,
@@ -64,6 +79,7 @@ OPERATIONS = (
                 "local": {**EXAMPLE, "notification_id": "o-1236", "send_at_local": "2026-12-24T18:00"},
                 "batch": [EXAMPLE, {**EXAMPLE, "notification_id": "o-1237", "user_id": "bob"}],
             },
+            tags=("one", "batch"),
         ),
     ),
 )

@@ -26,6 +26,10 @@ class Body:
     """By a short name; each is valid, which a test checks."""
     required: bool = True
     media_type: str = JSON
+    secret: bool = False
+    """What is wrong with it is said without what was given: it may be a key, in the wrong place."""
+    tags: tuple[str, ...] = ()
+    """Names of the choices of a body that may be one of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +61,5 @@ class Operation:
     headers: tuple[str, ...] = ()
     """Names of request headers, of those in the document's list."""
     body: Body | None = None
-    path_example: Mapping[str, str] = field(default_factory=dict)
-    """Values for the parts of the path in the example, where they differ from the usual ones."""
+    query_example: Mapping[str, str] = field(default_factory=dict)
+    """What the query has in the example; without what must be given it would be refused."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from streams.web.contract.operation import Answer, Operation
-from streams.web.contract.parameters import Query
+from streams.web.contract.parameters import Query, whole_number
 from streams.web.contract.shown import Ms, Shown
 
 INSTANT_DIGITS_MAX = 15
@@ -18,9 +18,11 @@ Column = list[float | None]
 class OverviewQuery(Query):
     """From when on."""
 
-    since: Annotated[int, Field(ge=0, lt=10**INSTANT_DIGITS_MAX)] = Field(
-        0, description="Only ticks from this one on, milliseconds since the epoch; 0: all that are kept."
-    )
+    since: Annotated[
+        int,
+        BeforeValidator(whole_number, json_schema_input_type=Annotated[int, Field(ge=0, lt=10**INSTANT_DIGITS_MAX)]),
+        Field(ge=0, lt=10**INSTANT_DIGITS_MAX),
+    ] = Field(0, description="Only ticks from this one on, milliseconds since the epoch; 0: all that are kept.")
 
 
 class WorkerShown(Shown):

@@ -11,10 +11,10 @@ from streams.publish.letter_document import read_place
 from streams.publish.names import BroadcastId, DeviceId, NotificationId, TypeName, UserId
 
 LIMIT_MAX: Final = 1_000
-DIGITS_MAX: Final = 9
+DIGITS_MAX: Final = 18
 
 
-def _whole_number(value: Any) -> Any:
+def whole_number(value: Any) -> Any:
     """Read digits and nothing else: pydantic would take ` 1_0.0 ` for ten."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= DIGITS_MAX:
         return int(value)
@@ -41,6 +41,7 @@ Version = Annotated[
     str, Field(description="Of the admin page, as `/admin` names it.", examples=["0123456789abcdef"], min_length=1)
 ]
 PagePath = Annotated[str, Field(description="Of a file of the admin page.", examples=["main.js"], min_length=1)]
+FileName = Annotated[str, Field(description="A file.", examples=["docs.css"], max_length=64)]
 PATH_PARAMETERS: Final[Mapping[str, Any]] = {
     "user_id": UserId,
     "type": TypeName,
@@ -50,13 +51,14 @@ PATH_PARAMETERS: Final[Mapping[str, Any]] = {
     "place": Place,
     "version": Version,
     "path": PagePath,
+    "name": FileName,
 }
 """By the name that a path gives it."""
 
 
 Limit = Annotated[
     int,
-    BeforeValidator(_whole_number, json_schema_input_type=Annotated[int, Field(ge=1, le=LIMIT_MAX)]),
+    BeforeValidator(whole_number, json_schema_input_type=Annotated[int, Field(ge=1, le=LIMIT_MAX)]),
     Field(ge=1, le=LIMIT_MAX, description="At most so many."),
 ]
 

@@ -48,6 +48,7 @@ OPERATIONS = (
             Login,
             BODY_BYTES_MAX,
             {"a key": {"key": "ro_0123456789ab_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"}},
+            secret=True,
         ),
     ),
     Operation(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from schemas.poison import DeadLetterCode
 from schemas.records import State
@@ -12,12 +12,18 @@ from streams.policies.explaining import Code, SlotCode
 from streams.policies.foreseeing import OutlookCode
 from streams.publish.names import NotificationId, TypeName, UserId
 from streams.web.contract.operation import Answer, Operation
-from streams.web.contract.parameters import Query
+from streams.web.contract.parameters import DIGITS_MAX, Query, whole_number
 from streams.web.contract.shown import Ms, Shown
 from streams.web.contract.worker import Holder, Slot
-from streams.web.story_queries import LIMIT, LIMIT_MAX
 
-Number = Annotated[int, Field(ge=0, le=999_999_999_999_999_999)]
+LIMIT = 20
+LIMIT_MAX = 100
+NUMBER_MAX = 10**DIGITS_MAX - 1
+Number = Annotated[
+    int,
+    BeforeValidator(whole_number, json_schema_input_type=Annotated[int, Field(ge=0, le=NUMBER_MAX)]),
+    Field(ge=0, le=NUMBER_MAX),
+]
 
 
 class PlaceShown(Shown):
@@ -158,7 +164,11 @@ class Explanation(Shown):
 class RecentQuery(Query):
     """Which page."""
 
-    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX, description="At most so many.")] = LIMIT
+    limit: Annotated[
+        int,
+        BeforeValidator(whole_number, json_schema_input_type=Annotated[int, Field(ge=1, le=LIMIT_MAX)]),
+        Field(ge=1, le=LIMIT_MAX, description="At most so many."),
+    ] = LIMIT
     before: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18}$")] | None = Field(
         None, description="`before` of the page before."
     )
@@ -174,12 +184,32 @@ class ExplainQuery(Query):
     partition: Number | None = Field(None, description="With `offset`, instead of `user`, `type` and `id`.")
     offset: Number | None = None
 
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        of_event, of_slot = (self.partition, self.offset), (self.user, self.type)
+        if of_event != (None, None):
+            if None in of_event or (*of_slot, self.id) != (None, None, None):
+                raise ValueError("partition and offset: are asked for together, and alone")
+        elif None in of_slot:
+            missing = "user" if self.user is None else "type"
+            raise ValueError(f"{missing}: must be given; or partition and offset of an event")
+        return self
+
 
 def _operation(path: str, id: str, tag: str, summary: str, answer: Any, query: type[Query] | None = None) -> Operation:
     missing = () if id in ("recent", "outlook") else (404,)
     off = () if id == "outlook" else (501,)
     return Operation(
-        "GET", path, id, tag, "read", summary, {200: Answer("Found.", answer)}, (*missing, *off, 503), query=query
+        "GET",
+        path,
+        id,
+        tag,
+        "read",
+        summary,
+        {200: Answer("Found.", answer)},
+        (*missing, *off, 503),
+        query=query,
+        query_example={"user": "alice", "type": "order_ready"} if id == "explain" else {},
     )
 
 

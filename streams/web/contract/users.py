@@ -182,8 +182,9 @@ OPERATIONS = (
         TAKING,
         body=Body(
             DeviceBody,
-            16 * 1024,
+            16 * 1024,  # a Web Push subscription has less than 3 KiB
             {"webhook": {"provider": "webhook", "address": "https://app.example/hook"}},
+            secret=True,
         ),
     ),
     Operation(
@@ -218,7 +219,7 @@ OPERATIONS = (
         TAKING,
         body=Body(
             PreferencesBody,
-            256 * 1024,
+            256 * 1024,  # a hundred stretches for each of fifty types
             {"quiet": {"time_zone": "Europe/Vienna", "quiet_hours": ["22:00-07:00", "sat,sun 22:00-10:00"]}},
         ),
     ),

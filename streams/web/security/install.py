@@ -11,16 +11,17 @@ from prometheus_client.registry import Collector
 from schemas.codec import Codec
 from streams.lane.app import LaneApp, LaneWeb
 from streams.metrics import Metric, counter
+from streams.web.routes import Routes
 from streams.web.routing import Routing
 from streams.web.security.audit_log import AuditLog
-from streams.web.security.audit_view import audit_routes
+from streams.web.security.audit_view import add_audit_view
 from streams.web.security.authentication import Authentication
 from streams.web.security.callers import CALLER
 from streams.web.security.guard import Guard
 from streams.web.security.headers import headers_signal
 from streams.web.security.security import Security
 from streams.web.security.server import FrontRunner
-from streams.web.security.session_views import session_routes
+from streams.web.security.session_views import add_session_views
 
 
 def install_security(app: LaneApp, security: Security, routing: Routing, codec: Codec) -> AuditLog:
@@ -40,7 +41,9 @@ def install_security(app: LaneApp, security: Security, routing: Routing, codec: 
     front._runner = FrontRunner(application, security.settings.api)  # Faust has no setting for it
     application.middlewares.append(guard.middleware)
     application.on_response_prepare.append(headers_signal(app.conf.id))
-    application.add_routes([*session_routes(guard), *audit_routes(security.settings, codec)])
+    routes = Routes.of(app)
+    add_session_views(routes, guard)
+    add_audit_view(routes, security.settings, codec)
     routing.sign = lambda method, target, to: authentication.sign(method, target, to, CALLER.get())
     app.metrics.add(GuardCollector(guard))
     return log
