@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from aiokafka.errors import KafkaError
-from rich.table import Table
 from rich.text import Text
 
 from streams.audit.reading import RecordUnreadableError
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def audit_log(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many entries, the newest first.")] = 50,
     before: Annotated[int | None, typer.Option(min=1, help="Those before this offset.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of lines.")] = False,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
 ) -> None:
     """Show what was done and refused on the web views, read from Kafka."""
@@ -41,24 +41,21 @@ def audit_log(
     if as_json:
         out.print_json(json.dumps({"entries": page.entries, "before": page.before}))
         return
-    table = Table("at", "action", "outcome", "who", "address", "what", "why")
     for entry in page.entries:
-        if "unreadable" in entry:
-            _add(table, "", "unreadable", "", "", "", f"offset {entry['offset']}", entry["unreadable"])
-            continue
-        who = f"{entry['key_name']} ({entry['key_id']})" if entry["key_id"] else entry["by"]
-        status = "" if entry["status"] is None else f" {entry['status']}"
-        what = f"{entry['method']} {entry['target']}"
-        row = (f"{entry['outcome']}{status}", who, entry["address"], what, entry["detail"])
-        _add(table, shown(entry["at"]), entry["action"], *row)
-    out.print(table)
+        out.print(Text(_line(entry)))
     if page.before is not None:
         say(f"older ones: --before {page.before}")
 
 
-def _add(table: Table, *cells: str) -> None:
-    # What was asked for is of strangers: what looks like markup in it is shown, and what moves the cursor is not.
-    table.add_row(*(Text(re.sub(r"[\x00-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", cell)) for cell in cells))
+def _line(entry: Mapping[str, Any]) -> str:
+    if "unreadable" in entry:
+        return f"offset {entry['offset']} cannot be read: {entry['unreadable']}"
+    who = f"{entry['key_name']} ({entry['key_id']})" if entry["key_id"] else entry["by"]
+    outcome = entry["outcome"] + ("" if entry["status"] is None else f" {entry['status']}")
+    line = f"{shown(entry['at'])}  {outcome:<12}  {entry['action']:<18}  {who} at {entry['address']}: "
+    line += f"{entry['method']} {entry['target']}" + (f" — {entry['detail']}" if entry["detail"] else "")
+    # What was asked for is of strangers: what moves the cursor is not shown.
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", line)
 
 
 async def _read(settings: Settings, limit: int, before: int | None, wait_seconds: float) -> AuditPage:

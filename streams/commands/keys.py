@@ -9,7 +9,6 @@ from typing import Annotated, get_args
 
 import typer
 from pydantic import ValidationError
-from rich.table import Table
 
 from streams.commands.asking import instant, instant_in, shown
 from streams.commands.terminal import fail, out, say
@@ -68,7 +67,7 @@ def create(
 
 
 def list_keys(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of lines.")] = False,
 ) -> None:
     """Show all keys; of none of them what it is."""
     try:
@@ -80,12 +79,11 @@ def list_keys(
         shown_keys = [key.model_dump(mode="json", exclude={"sha256"}) | {"state": state_of(key, now)} for key in keys]
         out.print_json(json.dumps({"keys": shown_keys}))
         return
-    table = Table("id", "name", "scopes", "state", "created", "expires")
     for key in keys:
         scopes = ", ".join(each for each in SCOPES if each in key.scopes)
-        expires = "" if key.expires_at is None else shown(key.expires_at)
-        table.add_row(key.id, key.name, scopes, state_of(key, now), shown(key.created_at), expires)
-    out.print(table)
+        until = "" if key.expires_at is None else f", until {shown(key.expires_at)}"
+        line = f"{key.id}  {state_of(key, now):<8}  {scopes:<17}  since {shown(key.created_at)}{until}  {key.name}"
+        out.print(line, markup=False)
 
 
 def revoke(key_id: Annotated[str, typer.Argument(help="Its id: what stands between ro_ and the next _.")]) -> None:
