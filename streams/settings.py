@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.api_settings import ApiSettings
 from streams.history.address import read_address
+from streams.kafka_log import keep_credentials_out_of_the_log
 from streams.policies.rendering import known_locale
 from streams.profiles.address import check_url_template
 from streams.provider_settings import ApnsSettings, FcmSettings, WebhookSettings, WebPushSettings
@@ -363,6 +364,7 @@ def kafka_client_options(settings: Settings) -> dict[str, Any]:
     """Keyword arguments that every aiokafka client of ours takes. Raises SettingsError without an address."""
     if settings.bootstrap is None:
         raise SettingsError(f"{ENV_PREFIX}BOOTSTRAP: must be set to Kafka's address, host:port")
+    keep_credentials_out_of_the_log()
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap,
         "security_protocol": settings.security_protocol,

@@ -14,7 +14,7 @@ from streams.commands.asking import instant, instant_in, shown
 from streams.commands.terminal import fail, out, say
 from streams.setting_error import ENV_PREFIX
 from streams.settings import load_settings
-from streams.web.security.keys import ApiKey, new_key, state_of
+from streams.web.security.keys import PREFIX, ApiKey, new_key, state_of
 from streams.web.security.keys_file import KeysFileError, change_keys, read_keys
 from streams.web.security.scopes import SCOPES, Scope
 
@@ -86,12 +86,14 @@ def list_keys(
         out.print(line, markup=False)
 
 
-def revoke(key_id: Annotated[str, typer.Argument(help="Its id: what stands between ro_ and the next _.")]) -> None:
+def revoke(key_id: Annotated[str, typer.Argument(help="Its id; of a key that leaked, all of it will do.")]) -> None:
     """Make a key worthless, and end the sessions that were begun with it."""
+    if key_id.startswith(f"{PREFIX}_"):
+        key_id = key_id.split("_")[1]
 
     def without(keys: tuple[ApiKey, ...]) -> tuple[ApiKey, ...]:
         if all(key.id != key_id for key in keys):
-            raise KeysFileError(f"there is no key {key_id}")
+            raise KeysFileError(f"there is no key of the id {key_id[:20]}")
         now = _now_ms()
         return tuple(
             key.model_copy(update={"revoked_at": now}) if key.id == key_id and key.revoked_at is None else key

@@ -25,6 +25,7 @@ SASL_PASSWORD = f"{MARK}-sasl-{uuid.uuid4().hex}"
 CLUSTER_SECRET = f"{MARK}-cluster-{uuid.uuid4().hex}"
 SERVICE_TOKEN = f"{MARK}-service-{uuid.uuid4().hex}"
 DATABASE_PASSWORD = f"{MARK}-database-{uuid.uuid4().hex}"
+OTLP_TOKEN = f"{MARK}-traces-{uuid.uuid4().hex}"
 REGISTRY_PASSWORD = f"{MARK}-registry-{uuid.uuid4().hex}"
 CLOSED = "127.0.0.1:9"
 
@@ -112,6 +113,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 "RINGONCE_USER_SERVICE_URL": f"http://{CLOSED}/users/{{user_id}}",
                 "RINGONCE_USER_SERVICE_ALLOW_HTTP": "true",
                 "RINGONCE_USER_SERVICE_TOKEN_FILE": str(token_file),
+                "RINGONCE_OTLP_ENDPOINT": f"http://{CLOSED}",
+                "RINGONCE_OTLP_HEADERS": f"authorization=Bearer {OTLP_TOKEN}",
                 "RINGONCE_SCHEMA_REGISTRY_USERNAME": "ringonce",
                 "RINGONCE_SCHEMA_REGISTRY_PASSWORD": REGISTRY_PASSWORD,
             }
@@ -135,6 +138,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 "CLUSTER_SECRET": CLUSTER_SECRET,
                 "USER_SERVICE_TOKEN_FILE": SERVICE_TOKEN,
                 "HISTORY_URL": DATABASE_PASSWORD,
+                "OTLP_HEADERS": OTLP_TOKEN,
                 "SCHEMA_REGISTRY_PASSWORD": REGISTRY_PASSWORD,
                 "API key": token.split("_", 2)[2],
             }
@@ -179,7 +183,8 @@ def test_no_secret_is_shown_while_much_goes_wrong(watched: Watched) -> None:
     assert registry.returncode != 0
     watched.command("doctor")
     watched.command("keys", "list")
-    watched.command("keys", "revoke", watched.token)
+    watched.command("keys", "revoke", f"{watched.token[:6]}x{watched.token[6:]}")
+    assert watched.command("keys", "revoke", watched.token).returncode == 0
     watched.command("worker", CLUSTER_SECRET=CLUSTER_SECRET[:20], APNS_KEY_ID="")
     log = watched.worker.log_file.read_text(errors="replace")
     assert len(log) > 100_000, "it is said at DEBUG"
