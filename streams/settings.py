@@ -276,8 +276,8 @@ class Settings(BaseSettings):
     )
     history: Literal["off", "worker"] = Field(
         "off",
-        description="`worker`: this worker keeps the history of every status itself, for small installations and the "
-        "demo. `off`: `ringonce history` does, where one runs.",
+        description="`worker`: this worker keeps the history of every status itself, for small installations. "
+        "`off`: `ringonce history` does, where one runs.",
     )
     otlp_endpoint: Annotated[str, AfterValidator(_otlp_endpoint)] | None = Field(
         None,

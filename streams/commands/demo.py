@@ -67,6 +67,8 @@ def demo(
             with _broker(directory) as broker:
                 kept = _run(plan, broker, directory, workers, seconds_max, processes)
                 if keep:
+                    # All that was said is still on Kafka: so it costs nothing while the events are played.
+                    processes.append(start("history", ["streams", "history"], directory, kept))
                     _keep(kept, directory)
                 # Workers leave while their broker is still there, and all at once: none takes over from another.
                 for worker in processes[1:]:
@@ -122,7 +124,6 @@ def _run(
     }
     for number in range(1, workers + 1):
         own = {**environment, "RINGONCE_DATA_DIR": str(directory / f"worker-{number}"), "RINGONCE_WEB_PORT": "0"}
-        own["RINGONCE_HISTORY"] = "worker" if number == 1 else "off"  # the others search in the same file
         processes.append(start(f"worker-{number}", ["streams", "worker"], directory, own))
     broker.wait()
     say(f"Kafka: {broker.bootstrap}, after {time.monotonic() - started_at:.0f} s")
