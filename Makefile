@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint types chaos chaos-short simulate mutants lock docs clean
+.PHONY: help demo test bench bench-short lint types chaos chaos-short simulate mutants lock docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,6 +17,9 @@ test: $(VENV)/dev.stamp  ## Run all tests against a real Kafka
 
 bench: $(VENV)/dev.stamp  ## Measure against Kafka Streams and others
 	$(BIN)/python -m tests.benchmarks
+
+bench-short: $(VENV)/dev.stamp  ## A minute of it: a wrong output fails, time alone does not
+	$(BIN)/python -m tests.benchmarks regress
 
 lint: $(VENV)/dev.stamp  ## Style and import directions
 	$(BIN)/ruff check .

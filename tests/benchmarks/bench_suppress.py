@@ -1,15 +1,16 @@
-"""How fast suppression is, next to what one would write without ringonce. Every output of every run is verified.
+"""How fast suppression is, next to what others would write. Every output of every run is verified.
 
-    python -m tests.benchmarks.bench_suppress [--events 300000] [--partitions 4] [--runs 3] [--json FILE]
+    python -m tests.benchmarks suppress [--events 300000] [--partitions 4] [--runs 3] [--only NAME …] [--append]
 
 `ringonce` is the product's suppress stage, `ringonce, stories` the same beside which stories are told, whose CPU time
-counts until all of them are, `plain loop` a good hand-written program on aiokafka, fastavro and rocksdict
-(plain_loop.py), `plain loop, our codec` the same with the codec of ringonce, `faust tutorial` Faust as its
-documentation writes it (faust_tutorial.py), on a tenth of the events. All work on the embedded broker, in
-a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events
-become readable. The time ends when the last offset is committed; for the tutorial, which commits every 2.8 s, already
-when its last status is on the topic. The runs are interleaved, so that a busy minute of the machine strikes all.
-`--against` measures a checkout of another version beside this one: what a change costs.
+counts until all of them are. The others are described in their files in peers/ and in plain_loop.py,
+plain_loop_our_codec.py and faust_tutorial.py. Only ringonce and the plain loops remember the ids of events, too.
+What makes one command or one message of each event is given a tenth of the events. All work on the embedded broker, in
+a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events become
+readable. The time ends when the last offset is committed; for those that commit seldom, already when their last output
+is on the topics. The runs are interleaved, so that a busy minute of the machine strikes all. With `--append` the rounds
+are added to those that the results have. `--against` measures a checkout of another version beside this one: what a
+change costs. Beside the results a table (.md) and a plot (.svg) are written.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import shlex
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -33,8 +34,10 @@ from aiokafka.structs import TopicPartition
 from connectors.embedded_kafka import EmbeddedKafka
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics
+from tests.benchmarks.implementations import IMPLEMENTATIONS, Implementation, command_of, environment_of
 from tests.benchmarks.oracle import verify
-from tests.benchmarks.results import Run, write_results
+from tests.benchmarks.peers.packages import UnavailableError, versions
+from tests.benchmarks.results import Run, read_runs, write_results
 from tests.benchmarks.worker_process import WorkerProcess, delete_topics, worker
 from tests.benchmarks.workload import Feed, Workload, ends, make_workload
 
@@ -42,29 +45,7 @@ RUN_SECONDS_MAX: Final = 600.0
 LOOK_SECONDS: Final = 0.02  # how exactly the end of a run is known
 
 
-@dataclass(frozen=True, slots=True)
-class Implementation:
-    """One way to do it. `events_share`: which part of the events it is given. `checkout`: whose code it is."""
-
-    name: str
-    module: str
-    ends_with: Literal["commit", "status"]
-    events_share: float = 1.0
-    tells_stories: bool = False
-    checkout: Path | None = None
-    environment: tuple[tuple[str, str], ...] = ()
-
-
-IMPLEMENTATIONS: Final = (
-    Implementation("ringonce", "tests.suppress_worker", "commit"),
-    Implementation("ringonce, stories", "tests.suppress_worker", "commit", tells_stories=True),
-    Implementation("plain loop", "tests.benchmarks.plain_loop", "commit"),
-    Implementation("plain loop, our codec", "tests.benchmarks.plain_loop_our_codec", "commit"),
-    Implementation("faust tutorial", "tests.benchmarks.faust_tutorial", "status", 0.1),
-)
-
-
-async def measure(implementation: Implementation, bootstrap: str, workload: Workload) -> Run:
+async def measure(implementation: Implementation, bootstrap: str, workload: Workload, number: int = 0) -> Run:
     """One run, on topics of its own, verified. Raises AssertionError when an output is wrong."""
     prefix = f"b{uuid.uuid4().hex[:8]}-"
     with tempfile.TemporaryDirectory() as directory:
@@ -82,14 +63,18 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
         await ensure_topics(settings)
         try:
             async with Feed(bootstrap, names.topic("notifications"), workload) as feed:
-                if implementation.ends_with == "commit":
+                if implementation.waits:
                     await feed.fill()
                 async with worker(
-                    implementation.module, options, dict(implementation.environment), implementation.checkout
+                    implementation.module,
+                    options,
+                    environment_of(implementation),
+                    implementation.checkout,
+                    command_of(implementation, options, settings),
                 ) as process:
                     cpu, started_at = process.cpu_seconds(), time.perf_counter()
-                    if implementation.ends_with == "status":
-                        await feed.fill()  # it reads what is not committed, and would not wait
+                    if not implementation.waits:
+                        await feed.fill()
                     await feed.release()
                     await _until_done(implementation, settings, names, workload)
                     seconds = time.perf_counter() - started_at
@@ -111,6 +96,7 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
         events_per_second=round(workload.count / seconds),
         cpu_us_per_event=round(cpu * 1e6 / workload.count, 2),
         rss_megabytes_max=round(rss / 2**20, 1),
+        round=number,
     )
 
 
@@ -139,34 +125,54 @@ async def _until_done(
         finally:
             await admin.close()
     else:
-        partitions = [TopicPartition(names.topic("statuses"), number) for number in range(settings.partitions)]
+        # Producers send to both topics on their own, so the last delivery may come after the last status.
+        wanted = {names.topic("statuses"): workload.count, names.topic("outbox"): workload.slots}
         consumer: Any = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
         await consumer.start()
         try:
             async with asyncio.timeout(RUN_SECONDS_MAX):
-                wanted = workload.count
-                while sum((await consumer.end_offsets(partitions)).values()) < wanted:  # noqa: ASYNC110 (no call back)
-                    await asyncio.sleep(LOOK_SECONDS)
+                for topic, count in wanted.items():
+                    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+                    while sum((await consumer.end_offsets(partitions)).values()) < count:  # noqa: ASYNC110 (no call back)
+                        await asyncio.sleep(LOOK_SECONDS)
         finally:
             await consumer.stop()
 
 
-async def bench(bootstrap: str, events: int, partitions: int, runs: int, wanted: Sequence[Implementation]) -> list[Run]:
-    """So many runs of each implementation, interleaved: every second round the other way round, so that none is always
-    the first."""
+async def bench(
+    bootstrap: str, events: int, partitions: int, rounds: range, wanted: Sequence[Implementation]
+) -> list[Run]:
+    """One run of each implementation in each round, interleaved: every second round the other way round, so that none
+    is always the first."""
     found = []
-    workloads = {one: make_workload(int(events * one.events_share), partitions) for one in wanted}
-    for number in range(runs):
+    workloads = {
+        share: make_workload(int(events * share), partitions) for share in {one.events_share for one in wanted}
+    }
+    for number in rounds:
         for implementation in wanted if number % 2 == 0 else wanted[::-1]:
-            run = await measure(implementation, bootstrap, workloads[implementation])
+            run = await measure(implementation, bootstrap, workloads[implementation.events_share], number)
             found.append(run)
             print(
-                f"run {number + 1}  {run.implementation:21} {run.events_per_second:8,}/s {run.cpu_us_per_event:7.2f} us"
-                f" {run.rss_megabytes_max:6.0f} MB  exact",
+                f"round {number + 1}  {run.implementation:28} {run.events_per_second:8,}/s"
+                f" {run.cpu_us_per_event:7.2f} us {run.rss_megabytes_max:6.0f} MB  exact",
                 file=sys.stderr,
                 flush=True,
             )
     return found
+
+
+def available(wanted: Sequence[Implementation]) -> tuple[list[Implementation], dict[str, str]]:
+    """Which of them can be measured here, and of the others why not."""
+    found, left_out = [], {}
+    for one in wanted:
+        try:
+            environment_of(one)
+        except UnavailableError as error:
+            left_out[one.name] = str(error)
+            print(f"{one.name} is left out: {error}", file=sys.stderr)
+        else:
+            found.append(one)
+    return found, left_out
 
 
 def main() -> None:
@@ -175,22 +181,30 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
+    parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md, and .svg")
+    parser.add_argument("--append", action="store_true", help="to the rounds that the results have")
     parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")
-    parser.add_argument("--only", action="append", default=[], choices=[one.name for one in IMPLEMENTATIONS])
+    parser.add_argument("--only", nargs="+", default=[], choices=[one.name for one in IMPLEMENTATIONS])
     parser.add_argument("--against", type=Path, help="a checkout of another version, measured beside this one")
     arguments = parser.parse_args()
-    wanted = [one for one in IMPLEMENTATIONS if not arguments.only or one.name in arguments.only]
+    wanted, left_out = available([one for one in IMPLEMENTATIONS if not arguments.only or one.name in arguments.only])
     if arguments.against is not None:
         other = Implementation(
             "ringonce, other", "tests.suppress_worker", "commit", checkout=arguments.against.resolve()
         )
         wanted.append(other)
+    before = read_runs(arguments.json) if arguments.append else []
+    first = max((run.round + 1 for run in before), default=0)
     with contextlib.ExitStack() as stack:
         bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
-        runs = asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, arguments.runs, wanted))
-    command = f"python -m tests.benchmarks.bench_suppress {' '.join(sys.argv[1:])}".strip()
-    print(write_results(runs, command, arguments.partitions, arguments.json))
+        rounds = range(first, first + arguments.runs)
+        runs = asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, rounds, wanted))
+    command = f"python -m tests.benchmarks.bench_suppress {shlex.join(sys.argv[1:])}".strip()
+    order = [one.name for one in IMPLEMENTATIONS]
+    runs = sorted(
+        [*before, *runs], key=lambda run: order.index(run.implementation) if run.implementation in order else 99
+    )
+    print(write_results(runs, command, arguments.partitions, arguments.json, left_out, versions()))
 
 
 if __name__ == "__main__":

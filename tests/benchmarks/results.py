@@ -14,13 +14,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.suppress_plot import plot
+
 LIBRARIES = ("faust-streaming", "aiokafka", "rocksdict", "fastavro", "uvloop")
 OURS = "ringonce"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of one implementation. The CPU time is that of its process, all threads."""
+    """One run of one implementation. The CPU time is that of its process, all threads. Runs of one round are near in
+    time, and can be compared."""
 
     implementation: str
     events: int
@@ -28,12 +31,12 @@ class Run:
     events_per_second: int
     cpu_us_per_event: float
     rss_megabytes_max: float
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Medians over the runs. `ours_to_it`: how many times as fast ringonce was, median over the pairs of runs that
-    followed each other."""
+    """Medians over the runs. `ours_to_it`: how many times as fast ringonce was, median over the rounds with both."""
 
     implementation: str
     runs: int
@@ -65,20 +68,42 @@ def summarize(runs: Sequence[Run]) -> list[Summary]:
 
 
 def _ratio(ours: Sequence[Run], its: Sequence[Run]) -> float | None:
-    pairs = [our.events_per_second / it.events_per_second for our, it in zip(ours, its, strict=False)]
+    our = {run.round: run.events_per_second for run in ours}
+    pairs = [our[run.round] / run.events_per_second for run in its if run.round in our]
     return round(statistics.median(pairs), 2) if pairs else None
 
 
-def write_results(runs: Sequence[Run], command: str, partitions: int, json_file: Path | None) -> str:
-    """The table in Markdown; written with the full results in JSON, where a file is given."""
+def read_runs(json_file: Path | None) -> list[Run]:
+    """The runs of results that were written, oldest first; none where there are none."""
+    if json_file is None or not json_file.exists():
+        return []
+    return [Run(**run) for run in json.loads(json_file.read_text(encoding="utf-8"))["runs"]]
+
+
+def write_results(
+    runs: Sequence[Run],
+    command: str,
+    partitions: int,
+    json_file: Path | None,
+    left_out: Mapping[str, str] | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> str:
+    """The table in Markdown; written with the full results in JSON and a plot, where a file is given."""
     summaries = summarize(runs)
     on = measured_on(command, partitions)
-    table = _table(summaries, on)
+    on["versions"] |= versions or {}
+    table = "\n".join([_table(summaries, on), *(f"Left out: {name}, {why}" for name, why in (left_out or {}).items())])
     if json_file is not None:
-        results = {**on, "summary": [asdict(one) for one in summaries], "runs": [asdict(run) for run in runs]}
+        results = {
+            **on,
+            "left_out": dict(left_out or {}),
+            "summary": [asdict(one) for one in summaries],
+            "runs": [asdict(run) for run in runs],
+        }
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         json_file.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+        json_file.with_suffix(".svg").write_text(_plot(summaries, runs, on), encoding="utf-8")
     return table
 
 
@@ -105,6 +130,14 @@ def written_on(on: Mapping[str, Any]) -> list[str]:
         f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, load {on['load_average']} at the end; {versions}.",
         f"`{on['command']}`",
     ]
+
+
+def _plot(summaries: Sequence[Summary], runs: Sequence[Run], on: Mapping[str, Any]) -> str:
+    machine, events = on["machine"], max(one.events for one in summaries)
+    foot = (
+        f"{on['date']}, {events:,} events, {machine['cpu']}, {machine['cores']} cores; a bar is a median, a dot a run."
+    )
+    return plot(summaries, runs, OURS, foot)
 
 
 def _kafka_version() -> str:
@@ -137,7 +170,7 @@ def _table(summaries: Sequence[Summary], on: dict[str, Any]) -> str:
     runs = max((one.runs for one in summaries), default=0)
     lines += [
         "",
-        f"Medians of {runs} interleaved runs (ratios pair by pair, RSS the highest), every output verified; "
+        f"Medians of up to {runs} interleaved runs (ratios pair by pair, RSS the highest), every output verified; "
         f"{on['partitions']} partitions, one process.",
         *written_on(on),
     ]

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +27,11 @@ class WorkerProcess:
         self._system = psutil.Process(process.pid)
 
     def cpu_seconds(self) -> float:
-        """What it has used, all threads."""
-        times = self._system.cpu_times()
-        return float(times.user + times.system)
+        """What it has used, all threads, with the children that it has."""
+        return sum(times.user + times.system for times in (each.cpu_times() for each in self._family()))
+
+    def _family(self) -> list[psutil.Process]:
+        return [self._system, *self._system.children(recursive=True)]
 
     def rss_bytes(self) -> int:
         """What is resident now."""
@@ -40,13 +42,8 @@ class WorkerProcess:
         self._process.kill()
 
     def rss_bytes_max(self) -> int:
-        """The peak, where the system keeps one; else what it is now. (getrusage inherits the peak of the parent.)"""
-        status = Path(f"/proc/{self._process.pid}/status")
-        if status.exists():
-            for line in status.read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-        return int(self._system.memory_info().rss)
+        """The peak, where the system keeps one; else what it is now. With the children that it has."""
+        return sum(_rss_bytes_max(each) for each in self._family())
 
     async def line(self) -> str:
         """Return the next line that it says, an empty one at its end."""
@@ -60,21 +57,32 @@ class WorkerProcess:
         return json.loads(await asyncio.wait_for(self._process.stdout.readline(), ANSWER_SECONDS_MAX))
 
 
+def _rss_bytes_max(process: psutil.Process) -> int:
+    """getrusage would inherit the peak of the parent."""
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(process.memory_info().rss)
+
+
 @contextlib.asynccontextmanager
 async def worker(
     module: str,
     settings: Mapping[str, Any],
     environment: Mapping[str, str] | None = None,
     checkout: Path | None = None,
+    command: Sequence[str] | None = None,
 ) -> AsyncIterator[WorkerProcess]:
     """A process that has said `ready`; told to stop at the end. Raises RuntimeError if it ends before.
 
     `settings` are its argument, as JSON; `environment` comes on top of ours. `checkout`: of another version that it is
-    the code of.
+    the code of. `command`: how it is started instead, if it is no module of ours.
     """
     path = {} if checkout is None else {"PYTHONPATH": str(checkout)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, json.dumps(settings)),
+        *(command or (sys.executable, "-m", module, json.dumps(settings))),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **path, **(environment or {})},
@@ -98,10 +106,10 @@ async def worker(
 
 
 async def delete_topics(bootstrap: str, prefix: str) -> None:
-    """Delete all topics whose names begin so."""
+    """Delete all topics whose names begin so, and those that others derive from such a name."""
     admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(prefix)])
+        await admin.delete_topics([topic for topic in await admin.list_topics() if prefix in topic])
     finally:
         await admin.close()

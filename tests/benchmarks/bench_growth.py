@@ -1,0 +1,257 @@
+"""Whether suppression slows down, or grows, with the slots that it has: ten thousand, a million, ten million.
+
+    python -m tests.benchmarks growth [--slots 10000 1000000 10000000] [--events 100000] [--runs 3] [--json FILE]
+
+For each size a worker of its own admits one event for each slot, and stays. Then rounds go over all of them in turn:
+so many events, seven of ten for slots that it has, anywhere among them, the others for new ones. Every status of these
+events is checked. All workers are there in every round, so that a busy minute of the machine strikes all sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from connectors.embedded_kafka import EmbeddedKafka
+from schemas.codec import Codec
+from schemas.keys import partition_of, slot_key
+from streams.settings import load_settings
+from streams.topics import TopicNames, ensure_topics
+from tests.benchmarks.results import measured_on, written_on
+from tests.benchmarks.worker_process import WorkerProcess, worker
+from tests.benchmarks.workload import PASS_SHARE, TYPES, Event, Feed, Workload
+from tests.integration.test_suppress_kill import until_all_committed
+
+PORTION: Final = 250_000  # events in memory at once
+ID_MARK: Final = str(uuid.UUID(int=0))
+USER_MARK: Final = "user-0000000"
+READ_SECONDS_MAX: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """One round at one size. Memory is what is resident after it; `disk` what is in the data directory."""
+
+    slots: int
+    round: int
+    events_per_second: int
+    cpu_us_per_event: float
+    rss_megabytes: float
+    disk_megabytes: float
+
+
+class Slots:
+    """Events of any slot, made from a template for each type: ten million are too many to encode one by one."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._templates = [self._split(kind) for kind in TYPES]
+
+    def _split(self, kind: str) -> list[bytes]:
+        record = {
+            "notification_id": ID_MARK,
+            "user_id": USER_MARK,
+            "type": kind,
+            "created_at": time.time_ns() // 1_000_000,
+            "data": {"name": "Customer", "order": "A-00000001"},
+        }
+        before, _, rest = Codec().encode("Notification", record).partition(ID_MARK.encode())
+        between, _, after = rest.partition(USER_MARK.encode())
+        return [before, between, after]
+
+    def workload(self, slots: Iterator[int], salt: int) -> Workload:
+        """An event for each, in this order. `salt` makes ids that no other workload has."""
+        partitions: list[list[Event]] = [[] for _ in range(self._partitions)]
+        for index, slot in enumerate(slots):
+            kind = slot % len(TYPES)
+            before, between, after = self._templates[kind]
+            notification_id, user = f"{salt:012d}-{index:012d}-{slot:010d}", f"user-{slot // len(TYPES):07d}"
+            value = before + notification_id.encode() + between + user.encode() + after
+            key = slot_key(user, TYPES[kind])
+            partitions[partition_of(key, self._partitions)].append(Event(key, notification_id, value))
+        return Workload(partitions)
+
+
+@dataclass(slots=True)
+class Sized:
+    """A worker with so many slots."""
+
+    slots: int
+    options: dict[str, Any]
+    process: WorkerProcess
+    ends: dict[int, int] = field(default_factory=dict)
+    fed: int = 0
+
+    async def feed(self, workload: Workload) -> float:
+        """Let the worker do these events; return how long it took."""
+        names = TopicNames.of(load_settings(**self.options))
+        async with Feed(self.options["bootstrap"], names.notifications, workload) as feed:
+            await feed.fill()
+            started_at = time.perf_counter()
+            await feed.release()
+            for partition, events in enumerate(workload.partitions):
+                self.ends[partition] = self.ends.get(partition, 0) + len(events) + bool(events)  # the marker counts
+            wanted = {partition: end - 1 for partition, end in self.ends.items() if end}
+            await until_all_committed(self.options, names.notifications, wanted)
+        return time.perf_counter() - started_at
+
+    def disk_bytes(self) -> int:
+        """What is in its data directory."""
+        return sum(path.stat().st_size for path in Path(self.options["data_dir"]).rglob("*") if path.is_file())
+
+
+@contextlib.asynccontextmanager
+async def statuses_of(sized: Sized) -> Any:
+    """The states that are told within the block, by the ids of the events."""
+    settings = load_settings(**sized.options)
+    topic, codec = TopicNames.of(settings).statuses, Codec()
+    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        await consumer.seek_to_end(*partitions)
+        for each in partitions:
+            await consumer.position(each)
+        told: dict[str, str] = {}
+        yield told
+        ends = await consumer.end_offsets(partitions)
+        async with asyncio.timeout(READ_SECONDS_MAX):
+            while any([await consumer.position(each) < end for each, end in ends.items()]):
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    for record in records:
+                        status = codec.decode(record.value, ("Status",)).record
+                        told[status["notification_id"]] = status["state"]
+    finally:
+        await consumer.stop()
+
+
+async def measure(sized: Sized, slots: Slots, events: int, number: int) -> Growth:
+    """One round at one size. Raises AssertionError when a status is wrong."""
+    chance, fresh = random.Random(number), int(events * PASS_SHARE)
+    order = [chance.randrange(sized.slots) for _ in range(events - fresh)]
+    order += range(sized.slots + number * fresh, sized.slots + (number + 1) * fresh)
+    chance.shuffle(order)
+    workload = slots.workload(iter(order), 1_000 + number)
+    async with statuses_of(sized) as told:
+        cpu = sized.process.cpu_seconds()
+        seconds = await sized.feed(workload)
+        cpu = sized.process.cpu_seconds() - cpu
+    wanted = {
+        event.notification_id: "SUPPRESSED" if int(event.notification_id[-10:]) < sized.slots else "ADMITTED"
+        for its in workload.partitions
+        for event in its
+    }
+    wrong = [(id, state, told.get(id)) for id, state in wanted.items() if told.get(id) != state]
+    assert not wrong, f"{len(wrong)} of {events} statuses are not as they must be: {wrong[:5]}"
+    return Growth(
+        slots=sized.slots,
+        round=number,
+        events_per_second=round(events / seconds),
+        cpu_us_per_event=round(cpu * 1e6 / events, 2),
+        rss_megabytes=round(sized.process.rss_bytes() / 2**20, 1),
+        disk_megabytes=round(sized.disk_bytes() / 2**20, 1),
+    )
+
+
+async def growth(
+    bootstrap: str, sizes: Sequence[int], partitions: int, events: int, rounds: int, directory: Path
+) -> list[Growth]:
+    """Fill a worker for each size, and then measure all of them in turn."""
+    slots, found = Slots(partitions), []
+    async with contextlib.AsyncExitStack() as stack:
+        workers = []
+        for size in sizes:
+            prefix = f"b{uuid.uuid4().hex[:8]}-"
+            options = {
+                "bootstrap": bootstrap,
+                "topic_prefix": prefix,
+                "app_id": f"{prefix}app",
+                "partitions": partitions,
+                "data_dir": str(directory / str(size)),
+            }
+            await ensure_topics(load_settings(**options))
+            sized = Sized(size, options, await stack.enter_async_context(worker("tests.suppress_worker", options)))
+            started_at = time.perf_counter()
+            for first in range(0, size, PORTION):
+                await sized.feed(slots.workload(iter(range(first, min(size, first + PORTION))), first))
+            print(f"{size:,} slots in {time.perf_counter() - started_at:.0f} s", file=sys.stderr, flush=True)
+            workers.append(sized)
+        for number in range(rounds):
+            for sized in workers if number % 2 == 0 else workers[::-1]:
+                one = await measure(sized, slots, events, number)
+                found.append(one)
+                print(
+                    f"round {number + 1} {one.slots:12,} slots {one.events_per_second:8,}/s"
+                    f" {one.cpu_us_per_event:6.1f} us {one.rss_megabytes:6.0f} MB, disk {one.disk_megabytes:6.0f} MB",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return found
+
+
+def table_of(found: Sequence[Growth]) -> list[str]:
+    """Medians by size; speed also next to the smallest, pair by pair."""
+    smallest = {one.round: one for one in found if one.slots == min(each.slots for each in found)}
+    lines = [
+        "| slots | events/s | next to the smallest | CPU µs/event | RSS MB | on disk MB |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    for slots in sorted({one.slots for one in found}):
+        its = [one for one in found if one.slots == slots]
+        ratio = statistics.median(one.events_per_second / smallest[one.round].events_per_second for one in its)
+        lines.append(
+            f"| {slots:,} | {statistics.median(one.events_per_second for one in its):,.0f} | {ratio:.2f} "
+            f"| {statistics.median(one.cpu_us_per_event for one in its):.1f} "
+            f"| {max(one.rss_megabytes for one in its):.0f} | {max(one.disk_megabytes for one in its):.0f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure, print the table, and write it where it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slots", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000])
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
+    given = parser.parse_args()
+    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as directory:
+        found = asyncio.run(
+            growth(kafka.bootstrap, given.slots, given.partitions, given.events, given.runs, Path(directory))
+        )
+    on = measured_on(f"python -m tests.benchmarks growth {shlex.join(sys.argv[1:])}".strip(), given.partitions)
+    table = "\n".join(
+        [
+            *table_of(found),
+            "",
+            f"Medians of {given.runs} rounds of {given.events:,} events each, one process for each size, "
+            f"{given.partitions} partitions; every status verified; RSS and disk the highest.",
+            *written_on(on),
+        ]
+    )
+    if given.json is not None:
+        given.json.write_text(json.dumps({**on, "runs": [asdict(one) for one in found]}, indent=2) + "\n")
+        given.json.with_suffix(".md").write_text(table + "\n")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
