@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,7 +12,6 @@ from schemas.codec import Codec
 from tests.benchmarks.bench_growth import Slots
 from tests.benchmarks.bench_suppress import available
 from tests.benchmarks.implementations import IMPLEMENTATIONS
-from tests.benchmarks.peers import packages
 from tests.benchmarks.peers.given import delivery, read_notification, status, write
 from tests.benchmarks.results import Run, read_runs, summarize, write_results
 from tests.benchmarks.workload import TYPES, make_workload
@@ -42,7 +42,7 @@ def test_rounds_can_be_added_and_the_plot_shows_each_run(tmp_path: Path) -> None
 
 def test_a_peer_that_cannot_be_had_is_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are measured."""
-    monkeypatch.setattr(packages.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     wanted = [one for one in IMPLEMENTATIONS if one.name in ("ringonce", "redis, pipelined")]
     found, left_out = available(wanted)
     assert [one.name for one in found] == ["ringonce"]
