@@ -18,7 +18,6 @@ def test_every_view_is_there_and_fits(chromium: Browser, url: str, size: tuple[i
         color_scheme="dark" if theme == "dark" else "light",
     )
     with opened(window, url) as found:
-        found.expected = ["/session", "/history"]
         for view, words in VIEWS.items():
             page = found.go(view)
             expect(page.locator("h1")).to_have_text(words)
@@ -33,7 +32,6 @@ def test_every_view_is_there_and_fits(chromium: Browser, url: str, size: tuple[i
 
 def test_the_overview_shows_what_goes_on(page: Opened) -> None:
     """Plots, both workers, all partitions; and that nothing needs anybody."""
-    page.expected = ["/session"]
     shown = page.go("overview")
     expect(shown.locator("#connection")).to_have_text("2 workers")
     expect(shown.get_by_role("table", name="Workers, and which partitions").locator("tbody tr")).to_have_count(2)

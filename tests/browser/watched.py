@@ -10,6 +10,14 @@ from urllib.parse import quote, urlsplit
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect
 
 SECONDS_MAX = 30.0
+TABS_MAX = 80
+KEYS = {"Enter", "Tab", "Escape", "Home", "End", "ArrowLeft", "ArrowRight", "Space", "Backspace"}
+NOT_THERE = "the server responded with a status of 404"
+FOCUSED = """() => {
+  const at = document.activeElement;
+  const labels = [...(at.labels ?? [])].map((each) => each.textContent.trim());
+  return at.getAttribute("aria-label") ?? labels[0] ?? at.textContent.trim();
+}"""
 VIEWS = {
     "overview": "Overview",
     "users": "Users",
@@ -29,12 +37,15 @@ expect.set_options(timeout=SECONDS_MAX * 1000)
 
 @dataclass(slots=True)
 class Opened:
-    """A page, its address, and what has gone wrong in it so far. `expected`: words of console errors that are meant."""
+    """A page, its address, and what has gone wrong in it so far. `expected`: words of console errors that are meant.
+
+    What is not there is meant: a user may have no profile, and a browser says so in its console.
+    """
 
     page: Page
     url: str
     wrong: list[str] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=lambda: [NOT_THERE])
 
     def go(self, view: str, *parts: str, query: str = "") -> Page:
         """Go to a view by its address, and wait until it is there."""
@@ -42,6 +53,26 @@ class Opened:
         self.page.goto(f"{self.url}/admin#/{path}{query}")
         expect(self.page.locator("main > h1")).to_be_visible()
         return self.page
+
+    def keys(self, *keys: str) -> None:
+        """Press keys one after the other; a text that is no key is typed."""
+        for key in keys:
+            if len(key) == 1 or key in KEYS or "+" in key:
+                self.page.keyboard.press(key)
+            else:
+                self.page.keyboard.type(key)
+
+    def tab_to(self, name: str) -> None:
+        """Press Tab until something with this name has the focus, as somebody without a mouse does."""
+        for _ in range(TABS_MAX):
+            if self.page.evaluate(FOCUSED) == name:
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"no way to {name!r} by Tab; the focus is at {self.page.evaluate(FOCUSED)!r}")
+
+    def said(self, words: str) -> None:
+        """Wait until a screen reader has been told this."""
+        expect(self.page.locator("#said")).to_contain_text(words)
 
     def settle(self) -> None:
         """Nothing has gone wrong. Raises AssertionError with what has."""

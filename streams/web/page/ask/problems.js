@@ -1,13 +1,14 @@
 // What can go wrong between the page and the worker, in words.
 
-/** A refusal or a failure; `status` is 0 where nobody has answered, `fields` what the server says by field. */
+/** A refusal or a failure. `status` is 0 where nobody has answered; `detail` are the server's words, `fields` those by field. */
 export class Problem extends Error {
-  constructor(status, message, { retryAfter = null, fields = [] } = {}) {
+  constructor(status, message, { retryAfter = null, fields = [], detail = null } = {}) {
     super(message);
     this.name = "Problem";
     this.status = status;
     this.retryAfter = retryAfter;
     this.fields = fields;
+    this.detail = detail;
   }
 }
 
@@ -35,7 +36,7 @@ export function problemOf(answer, document) {
   const general = answer.status === 400 || answer.status === 409 || answer.status === 422;
   const message = detail && general ? detail : detail ? `${words} It says: ${detail}.`.replace("..", ".") : words;
   const fields = Array.isArray(document?.errors) ? document.errors : [];
-  return new Problem(answer.status, message + again, { retryAfter: seconds, fields });
+  return new Problem(answer.status, message + again, { retryAfter: seconds, fields, detail });
 }
 
 /** A function may be left by leaving the view: that is no problem. */

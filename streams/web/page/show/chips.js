@@ -7,7 +7,7 @@ import { href } from "../shell/router.js";
 const KINDS = {
   ACCEPTED: "good", DONE: "good", RUNNING: "info", ADMITTED: "info", SENDING: "info", RELEASED: "info", ATTEMPTED: "info",
   DEFERRED: "calm", PENDING: "calm", LOADING: "calm", SUPPRESSED: "calm", DUPLICATE: "calm", OPTED_OUT: "calm", CANCELLED: "calm",
-  EXPIRED: "warn", NO_DEVICE: "warn", RETRYING: "warn", PAUSED: "warn", UNKNOWN: "warn", DEAD: "bad",
+  EXPIRED: "warn", NO_DEVICE: "warn", RETRYING: "warn", PAUSED: "warn", UNKNOWN: "warn", DEAD: "bad", NOT_SENT: "warn", HELD: "info", FREE: "good",
 };
 
 export function kindOf(state) {

@@ -1,4 +1,4 @@
-// History beyond what the workers remember: every status by user, type, state and time, where a history is kept.
+// History beyond what the workers remember: notifications by user, type, state and time, where a history is kept.
 
 import { get, query } from "../ask/api.js";
 import { fill, h } from "../show/dom.js";
@@ -8,7 +8,7 @@ import { section } from "../show/section.js";
 import { table } from "../show/table.js";
 import { note } from "../shell/router.js";
 
-const STATES = ["ACCEPTED", "SUPPRESSED", "DUPLICATE", "EXPIRED", "CANCELLED", "OPTED_OUT", "NO_DEVICE", "UNKNOWN", "DEAD", "ADMITTED", "DEFERRED", "RELEASED", "SENDING", "RETRYING", "ATTEMPTED"];
+const STATES = ["ACCEPTED", "SUPPRESSED", "DUPLICATE", "EXPIRED", "CANCELLED", "OPTED_OUT", "NO_DEVICE", "UNKNOWN", "DEAD", "ADMITTED", "DEFERRED", "RELEASED", "SENDING", "RETRYING"];
 const PAGE = 50;
 
 export function show({ body, query: asked, signal }) {
@@ -21,14 +21,14 @@ export function show({ body, query: asked, signal }) {
     field("to", "to", { kind: "datetime-local", value: asked.get("to") ?? "" }),
   ];
   const form = h("form", { class: "filters", onsubmit: (event) => { event.preventDefault(); list.reload(); } }, fields.map((each) => each.box), h("button", { type: "submit" }, "Search"));
-  const shown = table("Statuses, the newest first", [
-    { name: "At", cell: (each) => when(each.at, { far: false }) },
+  const shown = table("Notifications, the newest first", [
+    { name: "Began", cell: (each) => when(each.began_at, { far: false }) },
     { name: "State", cell: (each) => state(each.state) },
     { name: "Notification", heading: true, cell: (each) => story(each.user_id, each.type, each.notification_id) },
     { name: "User", cell: (each) => user(each.user_id) },
     { name: "Type", cell: (each) => id(each.type) },
-    { name: "Reason", wide: true, cell: (each) => h("bdi", {}, each.reason ?? "") },
-    { name: "Place", cell: (each) => (each.offset === undefined ? "–" : place(each.topic ?? "statuses", each.partition, each.offset)) },
+    { name: "Reason", wide: true, cell: (each) => h("bdi", {}, each.reason) },
+    { name: "Last status", cell: (each) => [when(each.at, { far: false }), " ", place("statuses", each.status_partition, each.status_offset)] },
   ], { empty: "Nothing of the kind is kept." });
   let rows = [];
   let next = null;
@@ -39,9 +39,10 @@ export function show({ body, query: asked, signal }) {
     note("history", [], values);
     const instants = Object.fromEntries(["from", "to"].map((name) => [name, localInstant(values[name])]));
     const found = await get(`history${query({ ...values, ...instants, limit: PAGE, after })}`, { signal });
-    rows = after ? [...rows, ...found.statuses] : found.statuses;
-    next = found.next ?? null;
+    rows = after ? [...rows, ...found.notifications] : found.notifications;
+    next = found.after;
     more.hidden = next === null;
+    more.textContent = found.notifications.length ? "Show older ones" : "Nothing in this part of it: look further back";
     shown.show(rows);
   }
 
@@ -52,12 +53,12 @@ export function show({ body, query: asked, signal }) {
   }
 
   const wrong = h("div", { role: "alert" });
-  const list = section("Statuses", async () => {
+  const list = section("Notifications", async () => {
     try {
       await load();
       return null;
     } catch (problem) {
-      if (problem.status === 404) return notice("No history is kept here: docs/history.md says how to keep one.", "info");
+      if (problem.status === 404) return notice(problem.detail ?? problem.message, "info");
       throw problem;
     }
   }, (instead) => instead ?? [shown.element, wrong, more]);

@@ -38,11 +38,11 @@ export function showUser({ body, heading, signal }, userId, type) {
 
 function recent(userId, options) {
   const shown = table("Recent notifications, the newest first", [
-    { name: "Notification", heading: true, cell: (each) => story(userId, each.type, each.notification_id) },
-    { name: "Type", cell: (each) => id(each.type) },
+    { name: "Decided", cell: (each) => when(each.decided_at) },
     { name: "State", cell: (each) => state(each.state) },
-    { name: "Reason", wide: true, cell: (each) => h("bdi", {}, each.reason ?? "") },
-    { name: "At", cell: (each) => when(each.at ?? each.decided_at) },
+    { name: "Notification", heading: true, cell: (each) => (each.notification_id ? story(userId, each.type, each.notification_id) : "its id could not be read") },
+    { name: "Type", cell: (each) => id(each.type) },
+    { name: "Why", wide: true, cell: (each) => h("bdi", {}, each.sentence) },
   ], { empty: "No worker remembers a notification of this user. Older ones may be in the history." });
   let rows = [];
   let next = null;
@@ -50,7 +50,7 @@ function recent(userId, options) {
   async function load(before) {
     const found = await get(`${path("users", userId, "notifications")}${query({ limit: PAGE, before })}`, options);
     rows = before ? [...rows, ...found.notifications] : found.notifications;
-    next = found.next ?? found.before ?? null;
+    next = found.before;
     more.hidden = next === null;
     shown.show(rows);
     return found;
