@@ -58,6 +58,8 @@ class OverviewView:
         answers = await asyncio.gather(*(self._ask(url, first) for url in others))
         silent = [{"url": url, "answered": False} for url, answer in zip(others, answers, strict=True) if not answer]
         parts = [part, *(answer for answer in answers if answer)]
+        # Ten minutes of several workers take a while: not on the event loop.
+        columns = await asyncio.to_thread(merged, [each["samples"] for each in parts], since)
         document = {
             "system": self._app.conf.id,
             "at": _now_ms(),
@@ -65,7 +67,7 @@ class OverviewView:
             "ticks_max": TICKS_MAX,
             "partitions": self._app.options.partitions,
             "workers": [*({**each["worker"], "answered": True} for each in parts), *silent],
-            **merged([each["samples"] for each in parts], since),
+            **columns,
         }
         return web.json_response(document)
 

@@ -6,8 +6,10 @@ import { id, notice, story } from "../show/chips.js";
 import { field, given, localInstant, pairs, showProblem } from "../show/form.js";
 import { instant } from "../show/format.js";
 import { announce } from "../shell/announce.js";
+import { allows } from "../shell/session.js";
 import { shortcutsOf } from "../shell/shortcuts.js";
 import { followStory } from "./story.js";
+import { previewer } from "./template_preview.js";
 import { sampleOf } from "./templates.js";
 
 const WHEN = [["now", "now"], ["at", "at an instant"], ["local", "at a time of day of the user"]];
@@ -38,6 +40,10 @@ export function show({ body, query: asked, signal }) {
     h("div", { class: "actions" }, submit, h("span", { class: "hint" }, "Ctrl + Enter sends.")),
   );
   const sent = h("section", { class: "card sent", "aria-labelledby": "sent-title" }, h("h2", { id: "sent-title" }, "What becomes of it"), h("p", { class: "empty" }, "Nothing was sent from here yet."));
+  const seen = h("div", {}, h("p", { class: "empty" }, "Once there is a type."));
+  const reader = allows("read") ? h("section", { class: "card", "aria-labelledby": "reader-title" }, h("h2", { id: "reader-title" }, "What a reader sees"), seen) : null;
+  const preview = previewer(seen, signal);
+  let timer = null;
   let following = null;
 
   const showWhen = () => {
@@ -53,12 +59,25 @@ export function show({ body, query: asked, signal }) {
   // The names that the template of the type uses, as rows to be filled in; what somebody has written stays.
   fields.type.control.addEventListener("change", async () => {
     const found = await find(path("templates", fields.type.control.value), { signal }).catch(() => null);
-    if (found) data.set({ ...Object.fromEntries(Object.keys(sampleOf(found)).map((name) => [name, ""])), ...data.values() });
+    if (!found) return;
+    data.set({ ...Object.fromEntries(Object.keys(sampleOf(found)).map((name) => [name, ""])), ...data.values() });
   });
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
-  signal.addEventListener("abort", () => following?.abort());
+  signal.addEventListener("abort", () => {
+    following?.abort();
+    clearTimeout(timer);
+  });
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    if (reader && fields.type.control.value) timer = setTimeout(showReader, 400);
+  });
+
+  function showReader() {
+    const { user_id = "user", type, title, body: text } = values();
+    preview({ user_id, type, title, body: text, data: data.values() });
+  }
 
   function values() {
     const found = given(form);
@@ -102,7 +121,7 @@ export function show({ body, query: asked, signal }) {
     sent.scrollIntoView({ block: "nearest" });
   }
 
-  fill(body, h("div", { class: "preview" }, form, sent));
+  fill(body, h("div", { class: "preview" }, form, h("div", { class: "aside" }, sent, reader)));
   (asked.get("user") ? fields.type : fields.user_id).control.focus();
   shortcutsOf(signal, [["n", "Go to the first field", () => fields.user_id.control.focus()]]);
   get("templates", { signal }).then(

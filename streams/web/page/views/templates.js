@@ -1,14 +1,13 @@
 // Templates: which types have one, how it is written, and what a reader would see.
 
-import { get, path, post } from "../ask/api.js";
-import { isAbort } from "../ask/problems.js";
+import { get, path } from "../ask/api.js";
 import { fill, h } from "../show/dom.js";
 import { chip, code, id, notice } from "../show/chips.js";
 import { field, pairs } from "../show/form.js";
 import { section } from "../show/section.js";
 import { table } from "../show/table.js";
 import { href } from "../shell/router.js";
-import { phone } from "./template_preview.js";
+import { previewer } from "./template_preview.js";
 
 const PROVIDERS = [["", "any"], ["apns", "APNs"], ["fcm", "FCM"], ["webpush", "Web Push"], ["webhook", "webhook"]];
 const SAMPLES = { order: "1234", count: "3", sender: "Bob", text: "See you at eight", symbol: "ACME", price: "12.50", limit: "12.00" };
@@ -54,6 +53,7 @@ async function showOne({ body, heading, signal }, type) {
   const profile = pairs("Profile", { name: "Alice" });
   const form = h("form", { class: "grid", "aria-label": "Values for the preview", onsubmit: (event) => { event.preventDefault(); preview(); } },
     locale.box, provider.box, zone.box, user.box, data.box, profile.box, h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Preview")));
+  const ask = previewer(place, signal);
   let timer = null;
   form.addEventListener("input", () => {
     clearTimeout(timer);
@@ -66,19 +66,14 @@ async function showOne({ body, heading, signal }, type) {
     if (locale.control.value) asked.locale = locale.control.value;
     if (provider.control.value) asked.provider = provider.control.value;
     if (zone.control.value) asked.time_zone = zone.control.value;
-    try {
-      const { body: text } = await post("templates/render", asked, { signal });
-      fill(place, phone(text, provider.control.value || "any provider"));
-    } catch (error) {
-      if (!isAbort(error)) fill(place, mistake(error.message));
-    }
+    await ask(asked, provider.control.value || "any provider");
   }
 
   fill(
     body,
     h("div", { class: "preview" },
       h("section", { class: "card", "aria-labelledby": "values-title" }, h("h2", { id: "values-title" }, "Example values"), form),
-      h("section", { class: "card", "aria-labelledby": "preview-title", "aria-live": "polite" }, h("h2", { id: "preview-title" }, "What a reader sees"), place)),
+      h("div", { class: "aside" }, h("section", { class: "card", "aria-labelledby": "preview-title", "aria-live": "polite" }, h("h2", { id: "preview-title" }, "What a reader sees"), place))),
     section("As it is written", () => get(path("templates", type), { signal }), (document) => {
       data.set(sampleOf(document));
       preview();
@@ -90,14 +85,6 @@ async function showOne({ body, heading, signal }, type) {
 /** A value for each name that a template uses. */
 export function sampleOf(document) {
   return Object.fromEntries((document.uses ?? []).filter((name) => !GIVEN.has(name)).map((name) => [name, SAMPLES[name] ?? name]));
-}
-
-/** A mistake with its place: the first words say which field of which variant, so they stand out. */
-function mistake(message) {
-  return h("div", { class: "notice bad", role: "alert" }, h("ul", { class: "plain" }, message.split("; ").map((line) => {
-    const [where, ...rest] = line.split(": ");
-    return h("li", {}, rest.length ? [h("b", {}, h("bdi", {}, where)), h("br", {}), h("bdi", {}, rest.join(": "))] : h("bdi", {}, line));
-  })));
 }
 
 function written(document) {
