@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from tests.browser.beside import beside, opened_beside
 from tests.browser.watched import Opened, opened
 from tests.integration.system import System, system, web_url
 from tests.integration.test_web import until_status
@@ -47,12 +48,13 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def running(chromium: Browser, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Two workers that have their partitions and know all devices; only where there is a browser to look at them."""
-    with system(kafka, f"t{uuid.uuid4().hex[:10]}-", tmp_path_factory.mktemp("browser")) as found:
+    prefix = f"t{uuid.uuid4().hex[:10]}-"
+    with opened_beside(system(kafka, prefix, tmp_path_factory.mktemp("browser"))) as found:
         for name in ("one", "two"):
             found.worker(name)
         for worker in found.processes[1:]:
             until_status(f"{web_url(worker)}/health/ready", 200)
-        found.wait_for_devices()
+        beside(found.wait_for_devices)
         yield found
 
 

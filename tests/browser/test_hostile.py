@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from schemas.keys import slot_key
 from streams.publish.messages import Message
+from tests.browser.beside import beside
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.gateway import post, scheduled, sent, until
 from tests.browser.watched import Opened, opened
@@ -39,7 +40,8 @@ def test_hostile_texts_are_shown_as_they_are(
     run = uuid.uuid4().hex[:6]
     window = chromium.new_context(viewport={"width": size[0], "height": size[1]})
     kind = f"h{run}"
-    running.produce([Message(slot_key(SCRIPT + run, kind), b"\xc3\x01" + IMAGE.encode())])
+    poison = Message(slot_key(SCRIPT + run, kind), b"\xc3\x01" + IMAGE.encode())
+    beside(lambda: running.produce([poison]))
     names = {text: scheduled(url, f"{text[:100]}{run}", kind, notification_id=f"{text[:90]}{run}") for text in TEXTS}
     with opened(window, url) as found:
         page = found.go("schedule", query=f"?type={kind}")

@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from streams.web.security.keys import new_key
 from streams.web.security.keys_file import change_keys
 from streams.web.security.scopes import Scope
+from tests.browser.beside import opened_beside
 from tests.browser.watched import VIEWS, Opened, opened
 from tests.integration.system import now_ms, system, web_url
 from tests.integration.test_web import until_status
@@ -46,7 +47,7 @@ def locked(chromium: object, kafka: str, tmp_path_factory: pytest.TempPathFactor
     keys_file = directory / "keys.json"
     first, _ = new_key("first", ADMIN, now_ms())
     change_keys(keys_file, lambda keys: (first,))
-    with system(kafka, f"t{uuid.uuid4().hex[:10]}-", directory) as found:
+    with opened_beside(system(kafka, f"t{uuid.uuid4().hex[:10]}-", directory)) as found:
         found.environment["RINGONCE_API_KEYS_FILE"] = str(keys_file)
         worker = found.worker("locked")
         until_status(f"{web_url(worker)}/health/ready", 200)

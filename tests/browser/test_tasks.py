@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from schemas.keys import slot_key
 from streams.publish.messages import Message
+from tests.browser.beside import beside
 from tests.browser.gateway import post, scheduled, sent, until
 from tests.browser.watched import Opened
 from tests.integration.system import System
@@ -144,7 +145,8 @@ def test_a_dry_run_tells_nobody(page: Opened) -> None:
 def letter(running: System, page: Opened) -> str:
     """A dead letter of a type of its own, which is returned."""
     type = kind()
-    running.produce([Message(slot_key(USER, type), b"\xc3\x01 no such schema")])
+    poison = Message(slot_key(USER, type), b"\xc3\x01 no such schema")
+    beside(lambda: running.produce([poison]))
     until(page.url, f"/dead-letters?type={type}", lambda each: each["dead_letters"])
     return type
 
