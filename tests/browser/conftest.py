@@ -50,6 +50,8 @@ def running(chromium: Browser, kafka: str, tmp_path_factory: pytest.TempPathFact
     """Two workers that have their partitions and know all devices; only where there is a browser to look at them."""
     prefix = f"t{uuid.uuid4().hex[:10]}-"
     with opened_beside(system(kafka, prefix, tmp_path_factory.mktemp("browser"))) as found:
+        found.environment["RINGONCE_HISTORY_URL"] = f"sqlite:///{found.directory / 'history.db'}"
+        found.environment["RINGONCE_HISTORY"] = "worker"
         for name in ("one", "two"):
             found.worker(name)
         for worker in found.processes[1:]:

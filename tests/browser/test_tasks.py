@@ -58,6 +58,31 @@ def test_one_is_composed_and_followed_to_its_end(page: Opened) -> None:
     expect(shown.get_by_role("link", name="The whole story")).to_be_visible()
 
 
+def test_the_history_is_searched(page: Opened) -> None:
+    """By user and type; a notification leads to its story."""
+    type = kind()
+    name = sent(page.url, USER, type)
+    until(page.url, f"/history?user={USER}&type={type}&state=ACCEPTED", lambda each: each["notifications"])
+    shown = page.go("history")
+    shown.get_by_label("User", exact=True).fill(USER)
+    shown.get_by_label("Type", exact=True).fill(type)
+    page.keys("Enter")
+    expect(shown.locator("tbody tr")).to_have_count(1)
+    expect(shown.locator("tbody .chip")).to_have_text("accepted")
+    page.tab_to(name)
+    page.keys("Enter")
+    expect(shown.locator(".timeline > li .chip").last).to_have_text("accepted")
+
+
+def test_what_an_admin_did_stands_in_the_log(page: Opened) -> None:
+    """The newest first, with what it was done to."""
+    name = f"b-{uuid.uuid4().hex[:8]}"
+    post(page.url, "/broadcasts", {"broadcast_id": name, "type": kind(), "audience": "all", "dry_run": True})
+    post(page.url, f"/broadcasts/{name}/cancel", {})
+    shown = page.go("log")
+    expect(shown.locator("tbody tr", has_text=f"/broadcasts/{name}/cancel").first).to_contain_text("broadcast.cancel")
+
+
 def test_a_mistake_is_shown_beside_its_field(page: Opened) -> None:
     """And the focus is there, so that it can be mended at once."""
     shown = page.go("compose")

@@ -26,6 +26,7 @@ VIEWS = {
     "letters": "Dead letters",
     "templates": "Templates",
     "history": "History",
+    "log": "Audit log",
     "compose": "Compose",
 }
 VIOLATIONS = (

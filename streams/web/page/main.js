@@ -10,6 +10,7 @@ import { allows, loadSession } from "./shell/session.js";
 import { listenForShortcuts, shortcut } from "./shell/shortcuts.js";
 import { applyTheme } from "./shell/theme.js";
 import { showSignIn } from "./views/sign_in.js";
+import * as auditLog from "./views/audit_log.js";
 import * as broadcasts from "./views/broadcasts.js";
 import * as compose from "./views/compose.js";
 import * as historyView from "./views/history.js";
@@ -19,7 +20,7 @@ import * as schedule from "./views/schedule.js";
 import * as templates from "./views/templates.js";
 import * as users from "./views/users.js";
 
-const MODULES = { overview, users, schedule, broadcasts, letters, templates, history: historyView, compose };
+const MODULES = { overview, users, schedule, broadcasts, letters, templates, history: historyView, log: auditLog, compose };
 let main = null;
 let leaving = null; // ends what the view that is shown has under way
 

@@ -16,6 +16,7 @@ export const VIEWS = [
   { name: "letters", words: "Dead letters", key: "g d", scope: "read" },
   { name: "templates", words: "Templates", key: "g t", scope: "read" },
   { name: "history", words: "History", key: "g h", scope: "read" },
+  { name: "log", words: "Audit log", key: "g l", scope: "admin" },
   { name: "compose", words: "Compose", key: "g c", scope: "send" },
 ];
 
