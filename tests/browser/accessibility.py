@@ -32,8 +32,9 @@ FOCUS = (Path(__file__).parent / "focus.js").read_text(encoding="utf-8")
 
 def tab_order(page: Page, stops_max: int = 60) -> list[dict[str, Any]]:
     """Press Tab from the beginning on, and return each place of the focus until it leaves the page or comes round."""
-    page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
-    page.evaluate("getSelection().removeAllRanges()")
+    # Where the focus has been last is where Tab goes on from: so it is put to the very beginning.
+    page.evaluate("document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')")
+    page.evaluate("scrollTo(0, 0)")
     found: list[dict[str, Any]] = []
     for _ in range(stops_max):
         page.keyboard.press("Tab")

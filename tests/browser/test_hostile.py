@@ -42,19 +42,19 @@ def test_hostile_texts_are_shown_as_they_are(
     kind = f"h{run}"
     poison = Message(slot_key(SCRIPT + run, kind), b"\xc3\x01" + IMAGE.encode())
     beside(lambda: running.produce([poison]))
-    names = {text: scheduled(url, f"{text[:100]}{run}", kind, notification_id=f"{text[:90]}{run}") for text in TEXTS}
+    names = {text: scheduled(url, f"{text[:100]}u{run}", kind, notification_id=f"{text[:90]}{run}") for text in TEXTS}
     with opened(window, url) as found:
         page = found.go("schedule", query=f"?type={kind}")
         for text, name in names.items():
             expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
-            expect(page.get_by_role("link", name=f"{text[:100]}{run}", exact=True)).to_be_visible()
+            expect(page.get_by_role("link", name=f"{text[:100]}u{run}", exact=True)).to_be_visible()
         unharmed(found)
         for text, name in names.items():
-            page = found.go("users", f"{text[:100]}{run}", kind, name)
+            page = found.go("users", f"{text[:100]}u{run}", kind, name)
             expect(page.locator(".timeline")).to_be_visible()
             expect(page.locator("h1")).to_contain_text(name)
             unharmed(found)
-            found.go("users", f"{text[:100]}{run}")
+            found.go("users", f"{text[:100]}u{run}")
             expect(page.locator(".loading")).to_have_count(0)
             unharmed(found)
         until(url, f"/dead-letters?type={kind}", lambda each: each["dead_letters"])

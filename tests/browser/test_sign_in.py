@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -14,7 +16,8 @@ from streams.web.security.keys import new_key
 from streams.web.security.keys_file import change_keys
 from streams.web.security.scopes import Scope
 from tests.browser.beside import opened_beside
-from tests.browser.watched import VIEWS, Opened, opened
+from tests.browser.gateway import LOOK_SECONDS
+from tests.browser.watched import SECONDS_MAX, VIEWS, Opened, opened
 from tests.integration.system import now_ms, system, web_url
 from tests.integration.test_web import until_status
 
@@ -30,9 +33,13 @@ class Locked(NamedTuple):
     keys_file: Path
 
     def key(self, *scopes: Scope) -> str:
-        """A new key with these scopes."""
+        """A new key with these scopes, once the worker knows it."""
         key, token = new_key(f"key of {'-'.join(scopes)}", scopes, now_ms())
         change_keys(self.keys_file, lambda keys: (*keys, key))
+        give_up_at = time.monotonic() + SECONDS_MAX
+        while httpx.post(f"{self.url}/session", json={"key": token}, trust_env=False).status_code != 200:
+            assert time.monotonic() < give_up_at, "the worker has not noticed a new key"
+            time.sleep(LOOK_SECONDS)
         return token
 
     def forget_all(self) -> None:
@@ -49,6 +56,7 @@ def locked(chromium: object, kafka: str, tmp_path_factory: pytest.TempPathFactor
     change_keys(keys_file, lambda keys: (first,))
     with opened_beside(system(kafka, f"t{uuid.uuid4().hex[:10]}-", directory)) as found:
         found.environment["RINGONCE_API_KEYS_FILE"] = str(keys_file)
+        found.environment["RINGONCE_API_FAILED_PER_MINUTE_MAX"] = "0"
         worker = found.worker("locked")
         until_status(f"{web_url(worker)}/health/ready", 200)
         yield Locked(web_url(worker), keys_file)

@@ -128,7 +128,7 @@ def test_a_broadcast_is_started_paused_resumed_and_cancelled(page: Opened) -> No
     expect(shown.get_by_role("dialog", name="Start a broadcast")).to_be_visible()
     expect(shown.get_by_label("Type")).to_be_focused()
     page.keys(kind())
-    shown.get_by_label("Id").fill(name)
+    shown.get_by_label("Id", exact=True).fill(name)
     shown.get_by_label("Users a second").fill("1")
     page.tab_to("Only count who would be told")
     page.keys("Space")
@@ -156,7 +156,7 @@ def test_a_dry_run_tells_nobody(page: Opened) -> None:
     """It is what the form does unless it is told otherwise: a page must not tell everybody by mistake."""
     shown = page.go("broadcasts")
     page.keys("n")
-    name = shown.get_by_label("Id").input_value()
+    name = shown.get_by_label("Id", exact=True).input_value()
     page.keys(kind())
     page.tab_to("Start")
     page.keys("Enter")
@@ -177,7 +177,7 @@ def letter(running: System, page: Opened) -> str:
 
 
 def test_a_dead_letter_is_inspected_and_replayed(page: Opened, letter: str) -> None:
-    """With its bytes; what cannot be replayed is said in words."""
+    """With its bytes; once, and the second time it is said in words why not."""
     shown = page.go("letters", query=f"?type={letter}")
     place = shown.locator("tbody th button").text_content() or ""
     page.tab_to(f"Show the letter at {place}")
@@ -189,6 +189,11 @@ def test_a_dead_letter_is_inspected_and_replayed(page: Opened, letter: str) -> N
     page.tab_to(f"Replay the letter at {place}")
     page.keys("Enter")
     expect(shown.get_by_role("dialog", name="Replay this letter?")).to_be_visible()
+    shown.get_by_role("button", name="Replay it").focus()
+    page.keys("Enter")
+    page.said(f"The letter at {place} is replayed.")
+    shown.get_by_role("button", name=f"Replay the letter at {place}").focus()
+    page.keys("Enter")
     shown.get_by_role("button", name="Replay it").focus()
     page.keys("Enter")
     expect(shown.locator("dialog [role=alert]")).not_to_be_empty()

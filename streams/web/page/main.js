@@ -22,6 +22,7 @@ import * as users from "./views/users.js";
 
 const MODULES = { overview, users, schedule, broadcasts, letters, templates, history: historyView, log: auditLog, compose };
 let main = null;
+let shown = false;
 let leaving = null; // ends what the view that is shown has under way
 
 function show(address) {
@@ -41,9 +42,14 @@ function show(address) {
   Promise.resolve(MODULES[entry.name].show({ body, heading, parts: address.parts, query: address.query, signal })).catch((error) => {
     if (!isAbort(error)) body.append(h("p", { class: "notice bad", role: "alert" }, error.message));
   });
-  if (document.activeElement === document.body || main.contains(document.activeElement)) heading.focus({ preventScroll: true });
   scrollTo(0, 0);
-  announce(entry.words);
+  if (shown) {
+    // Whoever goes on from here by key begins at the new view. A page that has just come begins at its top.
+    const elsewhere = document.activeElement !== document.body && !main.contains(document.activeElement);
+    if (!elsewhere && !body.contains(document.activeElement)) heading.focus({ preventScroll: true });
+    announce(entry.words);
+  }
+  shown = true;
 }
 
 function askForKey(words) {
@@ -58,9 +64,16 @@ function enter() {
   show(parse(location.hash));
 }
 
+/** The link past the navigation: an address of its own would be taken for that of a view. */
+function skipToContent(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
 async function start() {
   applyTheme();
   listenForShortcuts();
+  document.querySelector(".skip").addEventListener("click", skipToContent);
   shortcut("/", "Find a user", () => document.getElementById("search")?.focus());
   for (const view of VIEWS) shortcut(view.key, view.words, () => go(view.name));
   shortcut("t", "Change the colours", () => document.getElementById("theme")?.click());

@@ -55,23 +55,36 @@ export function given(form) {
   return Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
 }
 
-/** Shows a problem below the form, and beside the field that it names, if it names one of them. */
+/** Shows a problem beside the fields that it names, each a JSON pointer; what names none of them below the form. */
 export function showProblem(place, problem, fields = {}) {
   for (const each of Object.values(fields)) {
     each.wrong.textContent = "";
     each.control.removeAttribute("aria-invalid");
   }
-  if (!problem) return void fill(place);
-  const named = /^(?:\[\d+\] )?([a-z_]+)[:.]/.exec(problem.message)?.[1];
-  const found = problem.fields.map((each) => each.field ?? each.name).find((each) => each in fields) ?? named;
-  if (found && fields[found]) {
-    fields[found].wrong.textContent = problem.message;
-    fields[found].control.setAttribute("aria-invalid", "true");
-    fields[found].control.focus();
-    fill(place);
-  } else {
-    fill(place, h("p", { class: "notice bad" }, problem.message));
+  fill(place);
+  if (!problem) return;
+  const faults = problem.fields.length ? problem.fields : faultsIn(problem.message);
+  const others = [];
+  let first = null;
+  for (const { field: pointer, message } of faults) {
+    const found = fields[pointer.replace(/^\//, "").split("/")[0]];
+    if (found) {
+      found.wrong.textContent = message;
+      found.control.setAttribute("aria-invalid", "true");
+      first ??= found.control;
+    } else {
+      others.push(`${pointer}: ${message}`);
+    }
   }
+  if (!faults.length) others.push(problem.message);
+  if (others.length) fill(place, h("div", { class: "notice bad" }, others.map((each) => h("p", {}, each))));
+  first?.focus();
+}
+
+/** What a sentence says is wrong with which field, where it begins with one. */
+function faultsIn(message) {
+  const [, field, words] = /^([a-z_]+)(?:\.\S+)?: (.*)$/s.exec(message) ?? [];
+  return field ? [{ field, message: words }] : [];
 }
 
 /** Milliseconds since the epoch of what <input type=datetime-local> has, by this browser's zone; null: nothing. */

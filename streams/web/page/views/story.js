@@ -17,7 +17,7 @@ const EVERY_MS = 2_000;
 export function showStory({ body, signal }, userId, type, notificationId) {
   const why = h("div", {});
   const place = h("div", {}, h("p", { class: "loading" }, "Loading …"));
-  fill(body, h("section", { class: "card", "aria-label": "Story" }, place), h("section", { class: "card", "aria-labelledby": "why-title" }, h("h2", { id: "why-title" }, "Why"), why));
+  fill(body, h("section", { class: "card", "aria-labelledby": "story-title" }, h("h2", { id: "story-title" }, "Story"), place), h("section", { class: "card", "aria-labelledby": "why-title" }, h("h2", { id: "why-title" }, "Why"), why));
   followStory(place, userId, type, notificationId, signal, () => tellWhy(why, userId, type, notificationId, signal));
 }
 
