@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import faust
+from aiohttp.web_urldispatcher import DynamicResource
 from faust.web.drivers.aiohttp import Web as AiohttpWeb
 
 from streams.metrics import Metrics
@@ -22,6 +23,11 @@ from .recovery import ChangelogReplay, LaneTableManager
 from .table import LaneTable, StoreBudget
 
 logger = logging.getLogger(__name__)
+
+
+# A part of a path may be anything but a slash. aiohttp leaves out braces, and ids of users and notifications have them:
+# they would be answered with a 404 by the router, as if there were no such user.
+DynamicResource.GOOD = r"[^/]+"
 
 
 class LaneWeb(AiohttpWeb):

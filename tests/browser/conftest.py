@@ -69,7 +69,9 @@ def url(running: System) -> str:
 @pytest.fixture
 def window(chromium: Browser) -> Iterator[BrowserContext]:
     """A window of its own, on a desk and in light."""
-    context = chromium.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, color_scheme="light")
+    context = chromium.new_context(
+        viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, color_scheme="light", reduced_motion="reduce"
+    )
     yield context
     context.close()
 

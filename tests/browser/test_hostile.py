@@ -110,12 +110,12 @@ def test_a_user_with_many_notifications_is_read_page_by_page(page: Opened) -> No
     """The next ones come when they are asked for."""
     user = f"many-{uuid.uuid4().hex[:6]}"
     run = uuid.uuid4().hex[:6]
-    for number in range(30):
+    for number in range(15):
         sent(page.url, user, f"m{run}{number}")
-    until(page.url, f"/users/{user}/notifications?limit=30", lambda each: len(each["notifications"]) == 30)
+    until(page.url, f"/users/{user}/notifications?limit=30", lambda each: len(each["notifications"]) == 15)
     shown = page.go("users", user)
     rows = shown.get_by_role("table", name="Recent notifications").locator("tbody tr")
-    expect(rows).to_have_count(25)
+    expect(rows).to_have_count(10)
     shown.get_by_role("button", name="Show older ones").click()
-    expect(rows).to_have_count(30)
+    expect(rows).to_have_count(15)
     expect(shown.get_by_role("button", name="Show older ones")).to_have_count(0)

@@ -161,6 +161,7 @@ def test_any_user_id_can_be_asked_for(two: tuple[System, str, str], user: str) -
     running.statuses(lambda seen: "ADMITTED" in seen.states(notification_id))
     one, other = (json.loads(raw(url, path)[2]) for url in urls)
     assert one == other
+    assert one["user_id"] == user, "and it is its holder, and no 404 of both"
 
 
 HOSTILE_PATHS = [

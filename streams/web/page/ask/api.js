@@ -3,6 +3,8 @@
 import { Problem, problemOf, unreachable } from "./problems.js";
 
 const SECONDS_MAX = 30;
+const AGAIN_SECONDS_MAX = 3;
+const ATTEMPTS_MAX = 4;
 let csrfToken = null;
 let onUnauthorized = () => {};
 
@@ -33,7 +35,31 @@ export function query(values) {
   return text ? `?${text}` : "";
 }
 
-async function ask(method, where, body, { signal, headers = {} } = {}) {
+/** Asks; where the worker says that it has done nothing and when to come again, it comes again, for a while. */
+async function ask(method, where, body, options = {}) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await once(method, where, body, options);
+    } catch (problem) {
+      const untouched = problem.status === 429 || (problem.status === 503 && method === "GET");
+      const seconds = problem.retryAfter ?? SECONDS_MAX;
+      if (!untouched || seconds > AGAIN_SECONDS_MAX || attempt === ATTEMPTS_MAX) throw problem;
+      await pause(seconds * 1000, options.signal);
+    }
+  }
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+}
+
+async function once(method, where, body, { signal, headers = {} }) {
   const limit = AbortSignal.timeout(SECONDS_MAX * 1000);
   const init = { method, headers: { Accept: "application/json", ...headers }, cache: "no-store", redirect: "error" };
   init.signal = signal ? AbortSignal.any([signal, limit]) : limit;

@@ -51,6 +51,13 @@ export function place(topic, partition, offset) {
   return h("span", { class: "id place" }, h("bdi", {}, `${topic}-${partition}@${offset}`));
 }
 
+const INSTANT = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))/;
+
+/** A sentence of a worker, whose instants are in UTC, with them by this browser's clock. */
+export function sentence(text) {
+  return h("bdi", {}, text.split(INSTANT).map((part, index) => (index % 2 ? when(Date.parse(part), { far: false }) : part)));
+}
+
 export function notice(words, kind = "info") {
   return h("p", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : null }, words);
 }

@@ -122,9 +122,19 @@ export function plot({ title, hint = null, stacked = false, format, words = (lab
       const there = data.ticks.map((tick, index) => `${x(tick).toFixed(1)} ${y(above[index]).toFixed(1)}`);
       const back = data.ticks.map((tick, index) => `${x(tick).toFixed(1)} ${y(below[index]).toFixed(1)}`).reverse();
       add(drawing, s("path", { class: `area ${colour(label)}`, d: `M${there.join("L")}L${back.join("L")}Z` }),
-        s("path", { class: `line ${colour(label)}`, d: `M${there.join("L")}` }));
+        s("path", { class: `line ${colour(label)}`, d: edge(data.columns[label], there) }));
       below = above;
     }
+  }
+
+  /** The upper edge of an area, only where there is any of it: where it is 0 it would hide the one below. */
+  function edge(values, there) {
+    let d = "";
+    values.forEach((value, index) => {
+      if (!value && !values[index - 1] && !values[index + 1]) return;
+      d += `${index > 0 && (value || values[index - 1]) ? "L" : "M"}${there[index]}`;
+    });
+    return d.replace(/^L/, "M");
   }
 
   function drawLegend(index) {

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { id, kindOf, place, state, time } from "./chips.js";
-import { duration, instant } from "./format.js";
+import { duration, instant, relative } from "./format.js";
 
 /** The steps, oldest first. */
 export function timeline(steps) {
@@ -11,7 +11,7 @@ export function timeline(steps) {
     return h(
       "li",
       { class: kindOf(step.state) },
-      h("div", { class: "head" }, state(step.state), time(step.at), before === null ? h("span", { class: "far" }, instant(step.at)) : h("span", { class: "far" }, before >= 0 ? `+${duration(before)}` : `−${duration(before)}`)),
+      h("div", { class: "head" }, state(step.state), time(step.at), before === null ? h("span", { class: "far" }, relative(step.at)) : h("span", { class: "far" }, before >= 0 ? `+${duration(before)}` : `−${duration(before)}`)),
       step.reason ? h("p", { class: "reason" }, h("bdi", {}, step.reason)) : null,
       h("p", { class: "where" }, details(step)),
     );

@@ -1,7 +1,7 @@
 // The answer to "why?": one sentence, what blocks the slot, what would happen to one sent now.
 
 import { h } from "../show/dom.js";
-import { json, state, story, when } from "../show/chips.js";
+import { json, sentence, state, story, when } from "../show/chips.js";
 import { count } from "../show/format.js";
 import { facts } from "../show/table.js";
 
@@ -9,14 +9,14 @@ import { facts } from "../show/table.js";
 export function explanation(userId, document) {
   const { notification, slot, now, type } = document;
   return [
-    h("p", { class: "sentence" }, h("bdi", {}, document.sentence)),
+    h("p", { class: "sentence" }, sentence(document.sentence)),
     notification ? facts([
       [notification.final ? "Its end" : "Stands at", [state(notification.state), notification.at ? [" ", when(notification.at)] : null]],
       ["Notification", notification.notification_id ? story(userId, type, notification.notification_id) : null],
       ["In its way", notification.by_notification_id ? story(userId, type, notification.by_notification_id) : null],
     ]) : null,
-    slot ? [h("h3", {}, "The slot now"), h("p", {}, h("bdi", {}, slot.sentence)), slotOf(userId, type, slot)] : null,
-    now ? [h("h3", {}, "One sent now"), h("p", {}, h("bdi", {}, now.sentence))] : null,
+    slot ? [h("h3", {}, "The slot now"), h("p", {}, sentence(slot.sentence)), slotOf(userId, type, slot)] : null,
+    now ? [h("h3", {}, "One sent now"), h("p", {}, sentence(now.sentence))] : null,
     h("details", {}, h("summary", {}, "As data"), json(document)),
   ];
 }

@@ -51,8 +51,10 @@ export function flow() {
       ["put off", rate(figures.sum("schedule", is("scheduled", "retries_taken")))],
       behind("schedule"),
     ]);
-    deliver.show(amount(figures.sum("in_flight")) ?? "–", [
+    deliver.show(perSecond(figures.sum("ended")), [
+      ["in flight", amount(figures.sum("in_flight"))],
       ["places", amount(figures.sum("places"))],
+      ["retries", rateIfAny(figures.sum("retries"))],
       behind("deliver"),
       ["users of broadcasts", rateIfAny(figures.sum("broadcast_users", is("emitted")))],
     ]);

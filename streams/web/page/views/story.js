@@ -4,7 +4,7 @@ import { find, get, path, query } from "../ask/api.js";
 import { poll } from "../ask/poll.js";
 import { isAbort } from "../ask/problems.js";
 import { fill, h } from "../show/dom.js";
-import { id, json, notice, place, state, story, when } from "../show/chips.js";
+import { id, json, notice, place, sentence, state, story, when } from "../show/chips.js";
 import { duration } from "../show/format.js";
 import { facts, table } from "../show/table.js";
 import { timeline } from "../show/timeline.js";
@@ -69,8 +69,8 @@ function drawn(document, userId, type) {
   const first = steps[0];
   const last = steps.at(-1);
   return [
-    h("p", { class: "sentence" }, h("bdi", {}, document.sentence)),
-    facts([
+    h("p", { class: "sentence" }, sentence(document.sentence)),
+    h("div", { class: "split" }, timeline(steps), h("div", {}, facts([
       ["State", state(document.state)],
       ["Reason", document.reason ? h("bdi", {}, document.reason) : null],
       ["In its way", document.by_notification_id ? story(userId, type, document.by_notification_id) : null],
@@ -83,10 +83,8 @@ function drawn(document, userId, type) {
       ["Duplicates", duplicates || null],
       ["Its event", event.offset === null ? null : place(event.topic, event.partition, event.offset)],
       ["Dead letter", letter ? h("a", { href: href("letters", [], { id: document.notification_id }) }, letter.code ? `${letter.code}: ` : "", h("bdi", {}, letter.reason)) : null],
-    ]),
-    answers.length ? answersOf(answers) : null,
+    ]), answers.length ? answersOf(answers) : null)),
     document.statuses_left_out ? notice("Some of its statuses are not shown: only the first and the last ones are, of those that are kept.", "info") : null,
-    timeline(steps),
     h("details", {}, h("summary", {}, "As data"), json(document)),
   ];
 }

@@ -2,7 +2,7 @@
 
 import { find, get, path, query, remove } from "../ask/api.js";
 import { fill, h } from "../show/dom.js";
-import { chip, id, json, state, story, when } from "../show/chips.js";
+import { chip, id, json, sentence, state, story, when } from "../show/chips.js";
 import { plural } from "../show/format.js";
 import { field } from "../show/form.js";
 import { section } from "../show/section.js";
@@ -13,7 +13,7 @@ import { go, href } from "../shell/router.js";
 import { allows, who } from "../shell/session.js";
 import { explanation } from "./explain.js";
 
-const PAGE = 25;
+const PAGE = 10;
 
 export function showUser({ body, heading, signal }, userId, type) {
   const at = (...rest) => path("users", userId, ...rest);
@@ -42,7 +42,7 @@ function recent(userId, options) {
     { name: "State", cell: (each) => state(each.state) },
     { name: "Notification", heading: true, cell: (each) => (each.notification_id ? story(userId, each.type, each.notification_id) : "its id could not be read") },
     { name: "Type", cell: (each) => id(each.type) },
-    { name: "Why", wide: true, cell: (each) => h("bdi", {}, each.sentence) },
+    { name: "Why", wide: true, cell: (each) => sentence(each.sentence) },
   ], { empty: "No worker remembers a notification of this user. Older ones may be in the history." });
   let rows = [];
   let next = null;
