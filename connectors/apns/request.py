@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from connectors.outcome import NotSent, Push
 # Apple: the maximum for a regular notification.
 PAYLOAD_BYTES_MAX = 4_096
 _OURS = frozenset(("aps", "notification_id", "type"))
+STAYING_KEPT = 64  # as many as header compression keeps: of a token those few that alternate
 # json.dumps makes one for each push; what is ours holds no circles.
 _to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
@@ -25,6 +27,7 @@ class ApnsRequest(NamedTuple):
     body: bytes
 
 
+@lru_cache(maxsize=STAYING_KEPT)
 def staying_fields(authorization: str, topic: str, urgent: bool, background: bool = False) -> Fields:
     """Headers that are the same for many pushes. Priority 10: at once; 5: when it suits the device's power.
 

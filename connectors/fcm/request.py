@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from connectors.outcome import NotSent, Push
 # ErrorCode, INVALID_ARGUMENT: "4096 bytes for most messages. This includes both the keys and the values."
 PAYLOAD_BYTES_MAX = 4_096
 _OURS = frozenset(("notification_id", "type", "push_id"))
+STAYING_KEPT = 64  # as many as header compression keeps: of a token those few that alternate
 # json.dumps makes one for each push; what is ours holds no circles.
 _to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
@@ -23,6 +25,7 @@ class FcmRequest(NamedTuple):
     body: bytes
 
 
+@lru_cache(maxsize=STAYING_KEPT)
 def staying_fields(authorization: str) -> Fields:
     """Headers that are the same for all pushes."""
     return (("authorization", authorization), ("content-type", "application/json"))

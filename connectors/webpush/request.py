@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import NamedTuple
 
 from connectors.credentials import from_base64url
@@ -11,6 +12,7 @@ from connectors.http.endpoint import Endpoint, parse_endpoint
 from connectors.outcome import NotSent, Push
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, SubscriptionKeyError, encrypt, padded_length
 
+STAYING_KEPT = 64  # as many as header compression keeps: of a token those few that alternate
 # json.dumps makes one for each push; what is ours holds no circles.
 _to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
@@ -23,6 +25,7 @@ class WebPushRequest(NamedTuple):
     body: bytes
 
 
+@lru_cache(maxsize=STAYING_KEPT)
 def staying_fields(authorization: str, ttl_seconds: int, urgent: bool) -> Fields:
     """Headers that are the same for many pushes to one origin. Urgency: RFC 8030 section 5.3."""
     return (

@@ -18,6 +18,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from schemas.codec import Codec
 from schemas.poison import PoisonError
@@ -113,8 +114,7 @@ class DeliverLane(Lane):
                 await self._wait_for_work()
                 await self._wait_for_company()
                 self._wake.clear()
-                async with self.context.gate:
-                    attempts = await self._step()
+                attempts = await self._step()
                 if attempts is None:
                     return
                 await self._start(attempts)
@@ -148,16 +148,19 @@ class DeliverLane(Lane):
         """Take one step; return the requests that may leave now, or None when drained."""
         attempts: list[Attempt] = []
         try:
-            # One lane after the other: side by side each would only take longer, and so would every turn of the loop.
-            async with self.settings.deciding:
-                work = DeliverStep(self, self._clock.now_ms(), time.monotonic())
-                step = await self._decide(work, attempts)
-            offsets = self._pending_offsets()
-            if step.is_empty() and not self._is_time_for_offsets(offsets):
-                drained = self.draining and not self._requests.under_way and not self._requests.finished
-                return None if drained else []
-            step.offsets, step.decided_at = offsets, work.now
-            await self.commit(step)
+            async with AsyncExitStack() as inside:
+                # One lane after the other: side by side each would only take longer, and so would every turn of the
+                # loop. Who waits for that is not inside the gate yet, and keeps no other from its step.
+                async with self.settings.deciding:
+                    await inside.enter_async_context(self.context.gate)
+                    work = DeliverStep(self, self._clock.now_ms(), time.monotonic())
+                    step = await self._decide(work, attempts)
+                offsets = self._pending_offsets()
+                if step.is_empty() and not self._is_time_for_offsets(offsets):
+                    drained = self.draining and not self._requests.under_way and not self._requests.finished
+                    return None if drained else []
+                step.offsets, step.decided_at = offsets, work.now
+                await self.commit(step)
         except (Exception, asyncio.CancelledError):
             _give_back(attempts)
             raise

@@ -71,3 +71,21 @@ def test_a_lane_that_ends_meanwhile_gives_back_all_places(tmp_path: Path) -> Non
         assert world.log.committed.get((TOPICS.outbox, 0), 0) == 0
 
     asyncio.run(run())
+
+
+def test_who_waits_to_decide_keeps_nobody_from_a_step(tmp_path: Path) -> None:
+    """While another lane decides nothing is claimed here, and the gate that all stages share is free."""
+
+    async def run() -> None:
+        world = DeliverWorld(tmp_path)
+        world.start()
+        async with world.lane.settings.deciding:
+            world.devices("u")
+            world.delivery("n")
+            await asyncio.sleep(0.1)
+            assert world.read(TOPICS.statuses) == []
+            assert not world.lane.context.gate.locked()
+        await world.until_state("n", "ACCEPTED")
+        await world.crash()
+
+    asyncio.run(run())
