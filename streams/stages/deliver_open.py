@@ -168,7 +168,10 @@ def _open(
         until, reason = opening.gate.later(claimed, passage.wait)
         leave_alone(work, entry, [device.device_id for device in claimed], until, reason)
         return []
-    rendered = work.traces.rendering(entry, lambda: _render(work, entry, claimed, preferences, profile))
+    if entry.hop is None:
+        rendered = _render(work, entry, claimed, preferences, profile)
+    else:
+        rendered = work.traces.rendering(entry, lambda: _render(work, entry, claimed, preferences, profile))
     if isinstance(rendered, PoisonError):
         end_early(work, entry, "DEAD", f"{rendered.code}: {rendered.reason}")
         work.dead(entry, rendered)
