@@ -11,6 +11,7 @@ from aiohttp import web
 from streams.web.faults import FaultyError
 from streams.web.problems import Fault
 
+DEPTH_MAX: Final = 32  # what is taken anywhere has fewer than ten
 _HALF: Final = b"\\ud"  # where no half of a surrogate pair is escaped, none can be in a body of UTF-8
 
 
@@ -54,6 +55,10 @@ def read_json(body: bytes) -> Any:
     """Read JSON all of whose texts can be written down, and no name of which is there twice. Raises FaultyError."""
     try:
         document = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _is_deeper(document, DEPTH_MAX):
+            raise RefusedError(
+                400, f"the body has more than {DEPTH_MAX} arrays and objects inside each other", "not-json"
+            )
         if _HALF in body or _HALF.upper() in body.upper():
             half = next(_halves(document, ""), None)
             if half is not None:
@@ -65,6 +70,17 @@ def read_json(body: bytes) -> Any:
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, f"the body is not JSON: {str(error)[:200]}", "not-json") from None
     return document
+
+
+def _is_deeper(document: Any, depth_max: int) -> bool:
+    """Tell whether more than so many containers stand inside each other."""
+    layer = [document] if isinstance(document, dict | list) else []
+    for _ in range(depth_max):
+        parts = (each.values() if isinstance(each, dict) else each for each in layer)
+        layer = [inner for part in parts for inner in part if isinstance(inner, dict | list)]
+        if not layer:
+            return False
+    return bool(layer)
 
 
 class _TwiceError(Exception):

@@ -252,3 +252,18 @@ def test_accept_as_it_is_written() -> None:
     assert accepts("APPLICATION/JSON;q=0.1", types)
     assert not accepts("application/json;q=0.00", types)
     assert not accepts("*", types)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_what_is_nested_deeply_is_refused(opening: str, closing: str) -> None:
+    """Up to 32 inside each other are taken, not one more; how many stand beside each other does not matter."""
+
+    def nested(depth: int) -> bytes:
+        return (opening * depth + ("1" if closing == "}" else "") + closing * depth).encode()
+
+    read_json(nested(32))
+    for depth in (33, 900, 100_000):
+        with pytest.raises(RefusedError) as caught:
+            read_json(nested(depth))
+        assert caught.value.status == 400
+    read_json(b"[" + b",".join([b'{"a": []}'] * 1_000) + b"]")

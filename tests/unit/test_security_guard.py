@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,9 @@ from streams.web.security.callers import Caller
 from streams.web.security.cluster_secret import purpose_key
 from streams.web.security.forwarding import Forwarded, sign_forwarded
 from streams.web.security.headers import FIXED
+from streams.web.security.keys import mark_of
 from streams.web.security.scopes import ROUTES, SCOPES
+from streams.web.security.sessions import Session, csrf_token, read_session, session_token
 from tests.unit.front_bench import SECRET, a_key, bearer, front_settings, guarded_settings, serve
 
 PUBLIC_WITHOUT_KEY = "/health/live"
@@ -143,6 +146,41 @@ def test_a_session_of_the_page(tmp_path: Path) -> None:
         assert ended.status_code == 204
         assert "Max-Age=0" in ended.headers["set-cookie"]
         assert_problem(await client.get(READ), 401)
+
+    serve(guarded_settings(tmp_path), scenario)
+
+
+def test_a_session_in_use_goes_on_and_one_that_was_left_does_not(tmp_path: Path) -> None:
+    """Its cookie is renewed once a tenth of the idle time has passed; leaving it is not undone by that."""
+    key, token = a_key(tmp_path, "read")
+    signing = purpose_key(SECRET.encode(), "sessions")
+    now = time.time_ns() // 1_000_000
+
+    def cookie(idle_seconds: int) -> dict[str, str]:
+        session = Session("s", key.id, mark_of(key), now - 3_600_000, now - idle_seconds * 1000)
+        return {"Cookie": f"ringonce-session={session_token(session, signing)}"}
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        async def set_by(method: str, path: str, headers: dict[str, str], **options: Any) -> str:
+            answer = await client.request(method, path, headers=headers, **options)
+            client.cookies.clear()
+            return str(answer.headers.get("set-cookie", ""))
+
+        assert await set_by("GET", READ, cookie(10)) == ""
+        renewed = await set_by("GET", READ, cookie(400))
+        value = renewed.partition("=")[2].partition(";")[0]
+        session = read_session(value, signing)
+        assert session is not None
+        assert (session.begun_at, session.session_id) == (now - 3_600_000, "s")
+        assert session.used_at >= now
+        assert "Max-Age=39600" in renewed
+        assert_problem(await client.get(READ, headers=cookie(1800)), 401)
+        left = await set_by("DELETE", "/session", {**cookie(400), "X-CSRF-Token": csrf_token("s", signing)})
+        assert "Max-Age=0" in left
+        again = await set_by("POST", "/session", cookie(400), json={"key": token})
+        begun = read_session(again.partition("=")[2].partition(";")[0], signing)
+        assert begun is not None
+        assert begun.session_id != "s"
 
     serve(guarded_settings(tmp_path), scenario)
 

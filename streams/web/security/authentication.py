@@ -20,6 +20,7 @@ from streams.web.security.sessions import Session, csrf_token, read_session, ses
 
 CSRF_HEADER = "X-CSRF-Token"
 COOKIE = "ringonce-session"
+_SESSION: web.RequestKey[Session | None] = web.RequestKey("session")  # what was read of the cookie
 HOST_COOKIE = f"__Host-{COOKIE}"  # over TLS: a browser takes it from this very host only
 SHARED_PREFIX_IPV6 = 64  # whoever has one address has all of these
 
@@ -85,7 +86,12 @@ class Authentication:
     # --- sessions
 
     def session(self, request: web.Request) -> Session | None:
-        """Return the session that the cookie tells of; None: there is none, or it is over."""
+        """Return the session that the cookie tells of; None: there is none, or it is over. Read once a request."""
+        if _SESSION not in request:
+            request[_SESSION] = self._read_session(request)
+        return request[_SESSION]
+
+    def _read_session(self, request: web.Request) -> Session | None:
         cookie = request.cookies.get(_cookie_name(request))
         session = None if cookie is None else read_session(cookie, self._security.session_key)
         return None if session is None or session.is_over(_now_ms(), self._security.session_rule) else session
@@ -97,6 +103,8 @@ class Authentication:
 
     def renew(self, request: web.Request, response: web.StreamResponse) -> None:
         """Say in the answer that the session was used, when it was long enough ago that this was last said."""
+        if _cookie_name(request) in response.cookies:
+            return  # a view has begun another one, or ended it
         session = self.session(request)
         renewed = None if session is None else session.renewed(_now_ms(), self._security.session_rule)
         if renewed is not None and not response.prepared:
