@@ -1,4 +1,7 @@
-"""A listening socket on the loopback that gives each connection to HTTP/2 or HTTP/1.1, as ALPN says (RFC 7301)."""
+"""A listening socket that gives each connection to HTTP/2 or HTTP/1.1, as ALPN says (RFC 7301).
+
+On the loopback, unless its authority names another host.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,15 @@ from connectors.simulators.exchange import Service
 from connectors.simulators.faults import Faults
 from connectors.simulators.http1_server import Http1Connection
 from connectors.simulators.http2_server import MAX_CONCURRENT_STREAMS, Http2Connection, cut
-from connectors.simulators.tls import Authority
+from connectors.simulators.tls import LOOPBACK, Authority
 
+EVERYWHERE = "0.0.0.0"
 # Connections are numbered over all listeners of a process, so that the push log can tell any two apart.
 _numbers = itertools.count(1)
 
 
 class Listener:
-    """Serves one `Service` on 127.0.0.1, on a free port.
+    """Serves one `Service` on a free port of 127.0.0.1, or of all addresses where its authority names another host.
 
     `http1`: clients without HTTP/2 are served too. `authority` None: plain HTTP/1.1, for the control port only.
     `one_stream_first`: over HTTP/2 a client has one stream until it has shown good credentials.
@@ -40,6 +44,7 @@ class Listener:
         self.http2 = True
         self._service = service
         self._authority = authority
+        self._host = LOOPBACK if authority is None else authority.host
         self._faults = faults
         self._http1 = http1
         self._one_stream_first = one_stream_first
@@ -49,7 +54,7 @@ class Listener:
     @property
     def origin(self) -> str:
         """The origin that clients use, without a slash at the end."""
-        return f"{'http' if self._authority is None else 'https'}://127.0.0.1:{self.port}"
+        return f"{'http' if self._authority is None else 'https'}://{self._host}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -66,7 +71,12 @@ class Listener:
             context.set_alpn_protocols(["h2"] * self.http2 + ["http/1.1"] * self._http1)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Greeting(self), "127.0.0.1", port, ssl=context, backlog=1024, start_serving=True
+            lambda: _Greeting(self),
+            self._host if self._host == LOOPBACK else EVERYWHERE,
+            port,
+            ssl=context,
+            backlog=1024,
+            start_serving=True,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

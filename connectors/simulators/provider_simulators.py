@@ -11,7 +11,7 @@ from connectors.simulators.apns import ApnsSimulator
 from connectors.simulators.fcm import FcmSimulator
 from connectors.simulators.provider import Clock
 from connectors.simulators.push_log import PushLog
-from connectors.simulators.tls import make_authority
+from connectors.simulators.tls import LOOPBACK, make_authority
 from connectors.simulators.webhook import WebhookSimulator
 from connectors.simulators.webpush import WebPushSimulator
 
@@ -25,12 +25,20 @@ class ProviderSimulators:
     """An async context manager: inside it the services answer, and the credentials that they trust exist.
 
     `directory` receives certificates and credentials (made anew at each start). `log_file`: append the push log to
-    it as JSON lines. `clock_ms` rules token lifetimes and the instants on record.
+    it as JSON lines. `clock_ms` rules token lifetimes and the instants on record. `host`: the name by which other
+    machines reach this one; without it the services are on the loopback only.
     """
 
-    def __init__(self, directory: Path, clock_ms: Clock = wall_clock_ms, *, log_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock_ms: Clock = wall_clock_ms,
+        *,
+        log_file: Path | None = None,
+        host: str = LOOPBACK,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        authority = make_authority(directory)
+        authority = make_authority(directory, host)
         self.directory = directory
         self.ca_file = authority.ca_file
         self.log = PushLog(log_file)

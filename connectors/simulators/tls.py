@@ -17,31 +17,39 @@ LIFETIME = datetime.timedelta(days=30)
 # Two machines or containers that share the files may disagree by minutes.
 CLOCK_SKEW = datetime.timedelta(hours=1)
 FILE_NAMES = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key")
+LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES: tuple[x509.GeneralName, ...] = (
     x509.DNSName("localhost"),
-    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    x509.IPAddress(ipaddress.ip_address(LOOPBACK)),
     x509.IPAddress(ipaddress.ip_address("::1")),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Paths of PEM files: whom both sides trust, what the server shows and signs with, and the same for a client."""
+    """Paths of PEM files: whom both sides trust, what the server shows and signs with, and the same for a client.
+
+    `host`: the name that clients know the server by.
+    """
 
     ca_file: Path
     cert_file: Path
     key_file: Path
     client_cert_file: Path
     client_key_file: Path
+    host: str = LOOPBACK
 
 
-def make_authority(directory: Path) -> Authority:
+def make_authority(directory: Path, host: str = LOOPBACK) -> Authority:
     """Write a new CA certificate, and what it signed: a server's for `localhost`, 127.0.0.1 and ::1, and a client's.
 
-    The CA's own key is never written. The other keys are readable by their owner only.
+    `host`: a name that the server is known by besides. The CA's own key is never written. The other keys are readable
+    by their owner only.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    authority = Authority(*(directory / name for name in FILE_NAMES))
+    ca_file, cert_file, key_file, client_cert_file, client_key_file = (directory / name for name in FILE_NAMES)
+    authority = Authority(ca_file, cert_file, key_file, client_cert_file, client_key_file, host)
+    names = LOOPBACK_NAMES if host == LOOPBACK else (*LOOPBACK_NAMES, x509.DNSName(host))
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "throw-away authority")])
     ca_certificate = (
@@ -60,7 +68,7 @@ def make_authority(directory: Path) -> Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-            .add_extension(x509.SubjectAlternativeName(LOOPBACK_NAMES), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
             .sign(ca_key, hashes.SHA256())
         )

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import h2.settings
 import httpx
@@ -15,7 +16,7 @@ import pytest
 from cryptography import x509
 from h2.errors import ErrorCodes
 
-from connectors.simulators import Fault, make_authority
+from connectors.simulators import Fault, ProviderSimulators, make_authority
 from connectors.simulators.http2_request import parse
 from tests.unit.simulator_bench import Bench, Call
 from tests.unit.simulator_probe import Answer, Probe, connect
@@ -238,3 +239,22 @@ def test_the_certificate_is_for_the_loopback(tmp_path: Path) -> None:
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
     assert authority.key_file.stat().st_mode & 0o077 == 0
+
+
+def test_under_a_name_of_its_own_it_serves_other_machines_too(tmp_path: Path) -> None:
+    """With a host the services name it in their URLs, show a certificate for it, and listen on every address."""
+
+    async def main() -> None:
+        async with ProviderSimulators(tmp_path, host="simulators.test") as simulators:
+            apns = urlsplit(simulators.apns.url)
+            assert apns.hostname == "simulators.test"
+            context = ssl.create_default_context(cafile=simulators.ca_file)
+            context.set_alpn_protocols(["h2"])
+            _, writer = await asyncio.open_connection(
+                "127.0.0.2", apns.port, ssl=context, server_hostname="simulators.test"
+            )
+            names = writer.get_extra_info("peercert")["subjectAltName"]
+            writer.transport.abort()
+            assert ("DNS", "simulators.test") in names
+
+    asyncio.run(asyncio.wait_for(main(), 20))
