@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from streams.settings import setting_names
+from streams.worker import STOP_SECONDS_MAX
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,12 +53,37 @@ def test_every_setting_exists(services: dict[str, Any]) -> None:
 
 
 def test_workers_share_the_brokers_and_nothing_is_open_to_the_network(services: dict[str, Any]) -> None:
-    """Two workers on the same system; ports are published on the loopback interface only."""
-    workers = [service for name, service in services.items() if name.startswith("worker-")]
-    assert len(workers) == 2
-    assert len({worker["environment"]["RINGONCE_WEB_PORT"] for worker in workers}) == 2
+    """Two workers or more on the same system, read-only; ports are published on the loopback interface only."""
+    worker = services["worker"]
+    assert worker["deploy"]["replicas"] == 2
+    assert worker["read_only"] is True
+    assert worker["cap_drop"] == ["ALL"]
+    published, listened = worker["ports"][0].removeprefix("127.0.0.1:").split(":")
+    low, high = map(int, published.split("-"))
+    assert high - low >= 10  # room for more of them
+    assert int(listened) == worker["environment"]["RINGONCE_WEB_PORT"]
+    assert float(worker["stop_grace_period"].removesuffix("s")) > STOP_SECONDS_MAX
     for service in services.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_prometheus_finds_every_worker_and_grafana_finds_prometheus(services: dict[str, Any]) -> None:
+    """The scrape goes by the name of the service, the data source too."""
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    (job,) = config["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    assert found["names"] == ["worker"]
+    assert found["port"] == services["worker"]["environment"]["RINGONCE_WEB_PORT"]
+    assert all((ROOT / "deploy" / "prometheus" / name).exists() for name in config["rule_files"])
+    source = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
+    (datasource,) = yaml.safe_load(source.read_text(encoding="utf-8"))["datasources"]
+    assert datasource["url"] == "http://prometheus:9090"
+    assert "prometheus" in services
+
+
+def test_the_simulators_name_themselves_as_the_workers_reach_them(services: dict[str, Any]) -> None:
+    """The host in their URLs and certificates is that of their service."""
+    assert "--host simulators " in services["simulators"]["entrypoint"][-1]
 
 
 def test_the_image_does_not_run_as_root() -> None:
