@@ -48,6 +48,8 @@ lock: $(VENV)/dev.stamp  ## Choose the versions of all dependencies and of Kafka
 
 docs: $(VENV)/dev.stamp  ## Write the generated pages of docs/ anew
 	$(BIN)/python scripts/write_configuration.py
+	$(BIN)/python scripts/write_concepts.py
+	$(BIN)/python scripts/write_capacity.py
 	$(BIN)/python scripts/write_metrics.py
 	$(BIN)/python scripts/write_dashboard.py
 

@@ -23,6 +23,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "broadcast": [],
     "state": [],
     "history": [],
+    "storage": [],
     "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],
 }
 SHORT: Final = "regress"

@@ -165,6 +165,13 @@ def test_the_page_on_metrics_is_fresh() -> None:
     assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
+def test_the_capacity_page_has_the_measured_costs() -> None:
+    """The tables of docs/capacity.md are those that `make docs` works out from the results."""
+    page = runpy.run_path(str(ROOT / "scripts" / "write_capacity.py"))["page"]
+    written = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
+    assert written == page(written), "run `make docs`"
+
+
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
 def test_locks_hold_every_dependency_with_hashes_and_no_address(name: str) -> None:
     """Each direct dependency is locked, each locked version has a hash, and no server is named."""
