@@ -21,6 +21,7 @@ from streams.commands import (
     history,
     keys,
     publish,
+    repartition,
     schedule,
     template,
     topics,
@@ -35,7 +36,7 @@ from streams.types_file import TypesFileError
 
 COMMANDS = (
     *(demo, worker, topics, publish, broadcast, devices, template, schedule, explain, forget),
-    *(dead_letters, history, audit, audit_log, doctor, keys, broker, version),
+    *(dead_letters, history, audit, audit_log, doctor, keys, repartition, broker, version),
 )
 
 app = typer.Typer(
