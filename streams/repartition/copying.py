@@ -24,6 +24,7 @@ from streams.stages.schedule_ledger import Ledger, write_ledger
 from streams.stages.schedule_table import DEFERRALS, LEDGER_KEY, RETRIES, read_pending
 from streams.stages.scheduled_rows import PLAIN_CODEC
 from streams.stages.slots_table import PLACE_PREFIX
+from streams.stages.traced_rows import traced
 from streams.topics import TopicNames
 
 COMPACTED: Final = ("devices", "profiles", "preferences", "templates")
@@ -76,11 +77,12 @@ class Copy:
         digests: set[bytes] = set()
         for key, row in rows.rows(DEFERRALS):
             pending = read_pending(key)
-            event = PLAIN_CODEC.decode(row, ("Deferral",)).record["notification"]
+            held = traced(row)
+            event = PLAIN_CODEC.decode(held.row, ("Deferral",)).record["notification"]
             event |= {"send_at": pending.due_at, "send_at_local": None, "time_zone": None}
             value = self._codec.encode("Notification", event, self._to.notifications)
             to = partition_of(pending.slot, self._new.partitions)
-            await self._writer.put(self._to.notifications, to, pending.slot, value)
+            await self._writer.put(self._to.notifications, to, pending.slot, value, held.headers)
             digests.add(seen_digest(pending.slot, pending.notification_id))
             self._moved.pending += 1
         return digests

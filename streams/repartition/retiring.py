@@ -16,6 +16,7 @@ from streams.settings import Settings, kafka_client_options
 from streams.stages.schedule_ledger import read_ledger_row, write_ledger
 from streams.stages.schedule_table import DEFERRALS, LEDGER_KEY, read_pending
 from streams.stages.scheduled_rows import PLAIN_CODEC
+from streams.stages.traced_rows import bare
 from streams.topics import TopicNames
 
 STAGES: Final = ("suppress", "schedule", "deliver", "broadcast")
@@ -67,7 +68,7 @@ async def retire(old: Settings, new: Settings, reader: TopicReader, partition: i
 
 def _cancel(step: Step, names: TopicNames, codec: Codec, partition: int, key: bytes, row: bytes, new: Settings) -> None:
     pending = read_pending(key)
-    record = PLAIN_CODEC.decode(row, ("Deferral",)).record
+    record = PLAIN_CODEC.decode(bare(row), ("Deferral",)).record
     user, kind = split_slot_key(pending.slot)
     status = {
         "notification_id": pending.notification_id.decode(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -39,15 +40,17 @@ class PartitionWriter:
         finally:
             await self._producer.stop()
 
-    async def put(self, topic: str, partition: int, key: bytes, value: bytes) -> None:
+    async def put(
+        self, topic: str, partition: int, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
         """Take one record. Raises KafkaError when an earlier one could not be stored."""
         place = (topic, partition)
         batch = self._open.get(place)
-        if batch is None or batch.append(key=key, value=value, timestamp=None) is None:
+        if batch is None or batch.append(key=key, value=value, timestamp=None, headers=[*headers]) is None:
             if batch is not None:
                 await self._send(place, batch)
             batch = self._open[place] = self._producer.create_batch()
-            if batch.append(key=key, value=value, timestamp=None) is None:
+            if batch.append(key=key, value=value, timestamp=None, headers=[*headers]) is None:
                 raise ValueError(f"{topic}-{partition}: a record of {len(value):,} bytes does not fit into a batch")
         self.written += 1
 

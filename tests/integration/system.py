@@ -105,7 +105,9 @@ class System:
         consumer = AIOKafkaConsumer(**options)
         await consumer.start()
         try:
-            ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
+            ends = await consumer.end_offsets(
+                [TopicPartition(topic, number) for number in range(self.settings.partitions)]
+            )
         finally:
             await stop_consumer(consumer)
         wanted = {tp.partition: end for tp, end in ends.items() if end}
@@ -139,7 +141,9 @@ class System:
         )
         await consumer.start()
         try:
-            consumer.assign([TopicPartition(self.topics.statuses, number) for number in range(PARTITIONS)])
+            consumer.assign(
+                [TopicPartition(self.topics.statuses, number) for number in range(self.settings.partitions)]
+            )
             async with asyncio.timeout(SECONDS_MAX):
                 while not until(seen):
                     for records in (await consumer.getmany(timeout_ms=200)).values():

@@ -115,12 +115,13 @@ def test_windows_ids_schedule_and_devices_go_along(kafka: str, prefix: str, tmp_
         assert f"{SLOTS:,} places of slots" in done.stdout
         assert f"{LATER} pending notifications ended in the old installation" in done.stdout
 
+        moved_at = now_ms()
         new.worker("new-one")
         new.worker("new-two")
         new.wait_for_devices()
         produced = [event(f"user-{number:06d}", "order_ready", f"n{number}") for number in range(SLOTS)]
         produced += [event(f"user-{number:06d}", "order_ready", f"again{number}") for number in range(SLOTS)]
-        produced.append(event("user-000001", "price_alert", "fresh"))
+        produced.append(event("user-000050", "order_ready", "fresh"))
         asyncio.run(_produce(new, produced))
         statuses = asyncio.run(_follow(new, len(produced) + LATER))
         by_id = {each["notification_id"]: each for each in statuses if each["state"] not in ("ATTEMPTED", "SENDING")}
@@ -137,8 +138,10 @@ def test_windows_ids_schedule_and_devices_go_along(kafka: str, prefix: str, tmp_
         assert {each["notification_id"] for each in cancelled} == {f"later{number}" for number in range(LATER)}
         assert {each["reason"] for each in cancelled} == {f"moved to {new.topics.notifications}"}
         pushed = Path(running.simulators["log_file"])
-        for settings in (running.settings, new.settings):
-            report, lines = asyncio.run(run_audit(settings, AuditOptions(complete=True), SECONDS_MAX))
+        # What stands in the way of events of the first day may be on record in the old installation.
+        for settings, since in ((running.settings, None), (new.settings, moved_at)):
+            options = AuditOptions(since=since, complete=True)
+            report, lines = asyncio.run(run_audit(settings, options, SECONDS_MAX))
             assert not report.violations, "\n".join(lines)
         told = [line for line in pushed.read_text(encoding="utf-8").splitlines() if '"later' in line]
         assert len(told) >= LATER
