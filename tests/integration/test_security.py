@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -235,6 +237,25 @@ def test_a_command_asks_with_its_key(guarded: Guarded) -> None:
         assert ringonce(guarded.system, guarded.keys_file, *arguments).returncode == 0
     finally:
         del guarded.system.environment["RINGONCE_API_KEY"]
+
+
+def test_a_worker_takes_its_time_for_nobody(guarded: Guarded) -> None:
+    """What is too large, and what is called by a name that leads here, is refused at once, before its body comes."""
+    parts = urlsplit(guarded.urls[0])
+    for head, status in (
+        (b"POST /notifications HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000", b"413"),
+        (b"GET /metrics HTTP/1.1\r\nHost: evil.example", b"421"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost", b"431"),
+    ):
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as connection:
+            connection.sendall(head + b"\r\n\r\n")
+            answer = b""
+            while b"}" not in answer:
+                part = connection.recv(65_536)
+                assert part, answer
+                answer += part
+        assert answer.split()[1] == status
+        assert b"application/problem+json" in answer
 
 
 def test_faults_own_views_are_not_there(guarded: Guarded) -> None:

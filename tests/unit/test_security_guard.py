@@ -10,16 +10,19 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
-from streams.web.routing import FORWARDED_HEADER
-from streams.web.security.callers import Caller
+from streams.web.routing import FORWARDED_HEADER, Routing
+from streams.web.security.authentication import Authentication
+from streams.web.security.callers import ITSELF, Caller
 from streams.web.security.cluster_secret import purpose_key
 from streams.web.security.forwarding import Forwarded, sign_forwarded
 from streams.web.security.headers import FIXED
 from streams.web.security.keys import mark_of
 from streams.web.security.scopes import ROUTES, SCOPES
+from streams.web.security.security import open_security
 from streams.web.security.sessions import Session, csrf_token, read_session, session_token
-from tests.unit.front_bench import SECRET, a_key, bearer, front_settings, guarded_settings, serve
+from tests.unit.front_bench import SECRET, a_key, bearer, front_app, front_settings, guarded_settings, serve
 
 PUBLIC_WITHOUT_KEY = "/health/live"
 READ = "/templates"
@@ -377,6 +380,24 @@ def test_a_forged_forwarding_gives_nothing(tmp_path: Path) -> None:
             purpose_key(SECRET.encode(), "forwarding"),
         )
         assert_problem(await client.get(READ, headers={FORWARDED_HEADER: other}), 403, "RINGONCE_CLUSTER_SECRET")
+
+    serve(guarded_settings(tmp_path), scenario)
+
+
+def test_workers_of_different_secrets_say_so(tmp_path: Path) -> None:
+    """Who asked is told which setting to look at, and that it is not for ever; nothing is taken for not found."""
+    a_key(tmp_path, "read")
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        other = guarded_settings(tmp_path, cluster_secret=SECRET[::-1])
+        authentication = Authentication(open_security(other), lambda: "http://other:1")
+        routing = Routing(front_app(other))
+        routing.sign = lambda method, target, to: authentication.sign(method, target, to, ITSELF)
+        try:
+            with pytest.raises(web.HTTPServiceUnavailable, match="RINGONCE_CLUSTER_SECRET"):
+                await routing.forward(str(client.base_url), b"templates")
+        finally:
+            await routing.close()
 
     serve(guarded_settings(tmp_path), scenario)
 
