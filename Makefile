@@ -12,8 +12,10 @@ help:  ## Show this list
 demo: $(VENV)/run.stamp  ## Start everything on this machine and send real events through it
 	$(BIN)/ringonce demo
 
-test: $(VENV)/dev.stamp  ## Run all tests against a real Kafka
-	$(BIN)/python -m pytest
+# Each process has a broker of its own. Most tests wait most of the time, so more of them than cores are no hindrance.
+JOBS ?= 3
+test: $(VENV)/dev.stamp  ## Run all tests against a real Kafka, JOBS=3 at a time
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 bench: $(VENV)/dev.stamp  ## Measure against Kafka Streams and others
 	$(BIN)/python -m tests.benchmarks
