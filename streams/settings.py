@@ -23,6 +23,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from streams.api_settings import ApiSettings
 from streams.history.address import read_address
 from streams.kafka_log import keep_credentials_out_of_the_log
+    )
+from streams.logs import Level, LogFormat
 from streams.policies.rendering import known_locale
 from streams.profiles.address import check_url_template
 from streams.provider_settings import ApnsSettings, FcmSettings, WebhookSettings, WebPushSettings
@@ -279,6 +281,11 @@ class Settings(BaseSettings):
         description="`worker`: this worker keeps the history of every status itself, for small installations. "
         "`off`: `ringonce history` does, where one runs.",
     )
+    log_format: LogFormat = Field(
+        "human",
+        description="One line for each record, for people or as JSON: [logs.md](logs.md).",
+    )
+    log_level: Level = Field("WARNING", description="The least level that is written; `--log-level` wins.")
     otlp_endpoint: Annotated[str, AfterValidator(_otlp_endpoint)] | None = Field(
         None,
         description="Where traces are exported to, OTLP over HTTP: `http://127.0.0.1:4318`. Unset: no traces are made, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 import signal
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from streams.codec import open_codec
 from streams.commands.asking import instant, now_ms, shown
-from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, out, say
+from streams.commands.terminal import WAIT_SECONDS, LogLevel, WaitSeconds, fail, log_as, out, say
 from streams.history.database import (
     Database,
     DatabaseDownError,
@@ -52,16 +51,13 @@ def register(app: typer.Typer) -> None:
 def keep(
     context: typer.Context,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+    log_level: LogLevel = None,
 ) -> None:
     """Without a command: write what is said on `statuses` into the database, until told to stop. Start several."""
     if context.invoked_subcommand is not None:
         return
     settings = load_settings()
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        fail(f"--log-level: must be DEBUG, INFO, WARNING or ERROR, is {log_level}", 2)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_as(settings, log_level)
     address = history_address(settings)
     try:
         asyncio.run(_keep(settings, open_database(address), wait_seconds, str(address)))

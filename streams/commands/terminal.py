@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import getpass
 import logging
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, get_args
 
 import typer
 from rich.console import Console
+
+from streams.logs import Level, secrets_of, start_logging
+from streams.settings import Settings
 
 # Results go to stdout, so that they can be piped; what is said on the way goes to stderr.
 out = Console(highlight=False, soft_wrap=True)
@@ -15,6 +18,17 @@ err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 WaitSeconds = Annotated[float, typer.Option(min=0, help="How long to wait for Kafka.")]
 WAIT_SECONDS = 60.0
+LogLevel = Annotated[
+    str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR. Default: RINGONCE_LOG_LEVEL, else WARNING.")
+]
+
+
+def log_as(settings: Settings, level: str | None) -> logging.Handler:
+    """Write the log as the settings and the option of the command want it; what the settings call secret is hidden."""
+    wanted = settings.log_level if level is None else level.upper()
+    if wanted not in get_args(Level):
+        fail(f"--log-level: must be DEBUG, INFO, WARNING or ERROR, is {level}", 2)
+    return start_logging(settings.log_format, wanted, secrets_of(settings))
 
 
 def say(text: str) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from aiokafka.errors import KafkaError
 
-from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, say
+from streams.commands.terminal import WAIT_SECONDS, LogLevel, WaitSeconds, fail, log_as, say
 from streams.lane.app import LaneApp
+from streams.logs import notice
 from streams.settings import load_settings
 from streams.worker import TopicsError, WorkerOptions, restart_in_place, run_worker
 
@@ -23,21 +23,24 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     wait_seconds: WaitSeconds = WAIT_SECONDS,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+    log_level: LogLevel = None,
 ) -> None:
     """Run one worker. Start more of them, here or on other machines: they share the partitions."""
     settings = load_settings()
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        fail(f"--log-level: must be DEBUG, INFO, WARNING or ERROR, is {log_level}", 2)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log = log_as(settings, log_level)
     started_at = time.monotonic()
+
+    def tell(text: str) -> None:
+        if settings.log_format == "json":
+            notice(log, text)
+        else:
+            say(text)
 
     def ready(app: LaneApp) -> None:
         recovered = "nothing to recover" if app.replay is None else app.replay.describe()
-        say(f"ready: {app.lanes.describe()}; {recovered}; web {app.conf.canonical_url}")
+        tell(f"ready: {app.lanes.describe()}; {recovered}; web {app.conf.canonical_url}")
 
-    options = WorkerOptions(wait_seconds, say, ready)
+    options = WorkerOptions(wait_seconds, tell, ready)
     try:
         failure = _run(run_worker(settings, options))
     except TopicsError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from faust.types import TP
 
+from streams.logs import lane_of_record
 from streams.metrics import Buckets
 
 from .chunk import Chunk
@@ -160,11 +161,12 @@ class Lanes:
                 self._lanes[name, partition] = lane
                 for topic in stage.topics:
                     self._by_topic[topic, partition] = lane
-                task = asyncio.create_task(self._watch(lane.run()), name=f"{name}-{partition}")
+                task = asyncio.create_task(self._watch(lane.run(), f"{name}-{partition}"), name=f"{name}-{partition}")
                 self._tasks[name, partition] = task
             self.opened.set()
 
-    async def _watch(self, run: Coroutine[Any, Any, None]) -> None:
+    async def _watch(self, run: Coroutine[Any, Any, None], name: str) -> None:
+        lane_of_record.set(name)  # of this task, and of those that it starts
         try:
             await run
         except (asyncio.CancelledError, GeneratorExit):

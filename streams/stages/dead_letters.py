@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.chunk import Record
+from streams.tracing import read_context
+
+logger = logging.getLogger(__name__)
 
 # Together they leave room for the rest within a broker's default limit of 1 MiB for a record.
 VALUE_BYTES_MAX = 900_000
@@ -31,6 +35,13 @@ def dead_letter(
     history: Sequence[str] = (),
 ) -> bytes:
     """Return the DeadLetter for a record read at `place`, (topic, partition), to be written to `topic`."""
+    if logger.isEnabledFor(logging.INFO):
+        trace = read_context(record.headers)
+        logger.info(
+            "%s-%d@%d is given up: %s: %s",
+            *(*place, record.offset, error.code, error.reason),
+            extra={} if trace is None else {"trace_id": f"{trace.trace_id:032x}"},
+        )
     reason = error.reason
     value = record.value
     if value is not None and len(value) > VALUE_BYTES_MAX:

@@ -79,6 +79,7 @@ class DeliverCollector(Collector):
 
     def __init__(self, counts: DeliverCounts) -> None:
         self._counts = counts
+        self._shown: set[tuple[str, str, str]] = set()
 
     def collect(self) -> Iterable[Family]:
         """Return the families with their values; what has not happened yet is there with 0, where its labels are
@@ -94,8 +95,11 @@ class DeliverCollector(Collector):
             for outcome in OUTCOMES:
                 sends.add_metric([provider, outcome.lower()], counts.sends[provider, outcome])
             buckets.show(accepted, [provider])
-        for (provider, outcome, reason), count in sorted(counts.failed.items()):
-            failed.add_metric([provider, outcome.lower(), reason], count)
+        for key, count in sorted(counts.failed.items()):
+            provider, outcome, reason = key
+            # A series that begins with 8 has no rate: a reason that is new is shown as 0 once, and caught up with then.
+            failed.add_metric([provider, outcome.lower(), reason], count if key in self._shown else 0)
+            self._shown.add(key)
         for name in counts.types:
             for state in ENDS:
                 ended.add_metric([name, state.lower()], counts.ended[name, state])

@@ -107,6 +107,20 @@ def test_what_has_not_happened_yet_is_shown_as_zero() -> None:
     assert 'ringonce_admitted_to_claimed_seconds_count{priority="critical"} 0.0' in text
 
 
+def test_a_reason_that_is_new_begins_at_zero() -> None:
+    """Or the failures that brought it would be no increase, and the panel of who is failing empty."""
+    counts = DeliverCounts()
+    noted = DeliverNoted()
+    noted.sends["fcm", "UNKNOWN", "timeout"] = 8
+    counts.note(noted)
+    registry = CollectorRegistry()
+    registry.register(DeliverCollector(counts))
+    line = 'ringonce_sends_failed_total{outcome="unknown",provider="fcm",reason="timeout"} '
+    first = generate_latest(registry).decode()
+    assert f"{line}0.0" in first
+    assert f"{line}8.0" in generate_latest(registry).decode()
+
+
 def test_suppress_notes_a_step_in_bulk() -> None:
     """Decisions by type, and how long those waited that were admitted."""
     counts = SuppressCounts(["order"])
