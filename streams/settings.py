@@ -23,7 +23,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from streams.api_settings import ApiSettings
 from streams.history.address import read_address
 from streams.kafka_log import keep_credentials_out_of_the_log
-    )
 from streams.logs import Level, LogFormat
 from streams.policies.rendering import known_locale
 from streams.profiles.address import check_url_template
