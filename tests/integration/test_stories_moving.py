@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -147,8 +146,7 @@ def test_what_a_lost_disk_had_is_told_again(two: tuple[System, list[str]]) -> No
     assert before[0] == before[1]
     for process in [each for each in running.processes if each.name in ("one", "two")]:
         process.stop()
-        shutil.rmtree(running.directory / process.name / "stories")
-    again = [web_url(running.worker(name)) for name in ("one", "two")]
+    again = [web_url(running.worker(name)) for name in ("three", "four")]  # which have directories of their own
     for url in again:
         until_status(f"{url}/health/ready", 200)
         assert told_of(url) == before[0]
