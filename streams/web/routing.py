@@ -8,20 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import httpx
+import aiohttp
 from aiohttp import web
 
 from schemas.keys import partition_of
 from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
+from streams.web.forwarded import FORWARD_SECONDS_MAX, Forwarded, Forwarder
 
 logger = logging.getLogger(__name__)
 
 FORWARDED_HEADER = "ringonce-forwarded"  # past the guard it is there only where a worker of ours has signed it
 SIGNATURE_HEADER = "ringonce-signature"  # on the answer to a forwarded request whose signature is not accepted
 SYSTEM_HEADER = "ringonce-system"  # on every answer about a slot: the app id of the worker that gave it
-FORWARD_SECONDS_MAX = 5.0
-FORWARDS_AT_ONCE_MAX = 50
 LOOK_SECONDS = 0.25
 KEPT_HEADERS = ("Retry-After", "Content-Type")
 
@@ -48,7 +47,7 @@ class Moving:
 Owner = Here | Elsewhere | Moving
 
 
-def passed_on(answer: httpx.Response) -> web.Response:
+def passed_on(answer: Forwarded) -> web.Response:
     """Return what another worker has answered."""
     kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
     return web.Response(body=answer.content, status=answer.status_code, headers=kept)
@@ -59,7 +58,7 @@ class Routing:
 
     def __init__(self, app: LaneApp) -> None:
         self._app = app
-        self._client: httpx.AsyncClient | None = None
+        self._forwarder = Forwarder()
         self._doubtful_until = 0.0
         self.sign: Callable[[str, str, str], str] = lambda method, target, to: "1"
         """What says for whom a request is forwarded: by its method, its path with query, and the URL of the worker."""
@@ -92,21 +91,18 @@ class Routing:
         metadata = self._app.assignor.tables_metadata()
         return sorted(url for url, topics in metadata.items() if topics.get(table.changelog) and url != own)
 
-    async def forward(self, url: str, *path: bytes, query: str = "") -> httpx.Response | None:
+    async def forward(self, url: str, *path: bytes, query: str = "") -> Forwarded | None:
         """Ask another worker; None where it does not answer in time, or where it is of another system."""
-        if self._client is None:
-            limits = httpx.Limits(max_connections=FORWARDS_AT_ONCE_MAX)
-            # Workers speak plain HTTP to each other; certificates would only be loaded, for 50 ms of the event loop.
-            self._client = httpx.AsyncClient(timeout=FORWARD_SECONDS_MAX, limits=limits, trust_env=False, verify=False)
         # A user may be called `..`: an unquoted dot segment is taken out of a path on its way.
         quoted = "/".join(quote(part, safe="").replace(".", "%2E") for part in path)
         try:
             async with asyncio.timeout(FORWARD_SECONDS_MAX):
-                asked = f"{url.rstrip('/')}/{quoted}" + (f"?{query}" if query else "")
-                request = self._client.build_request("GET", asked)
-                request.headers[FORWARDED_HEADER] = self.sign("GET", request.url.raw_path.decode("ascii"), url)
-                answer = await self._client.send(request)
-        except (httpx.HTTPError, TimeoutError):
+                answer = await self._forwarder.get(
+                    f"{url.rstrip('/')}/{quoted}",
+                    query,
+                    lambda target: {FORWARDED_HEADER: self.sign("GET", target, url)},
+                )
+        except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
         if SIGNATURE_HEADER in answer.headers:
             logger.error("%s does not accept what this worker signs: %s", url, answer.text[:500])
@@ -134,6 +130,4 @@ class Routing:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._forwarder.close()
