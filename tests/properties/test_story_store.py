@@ -214,6 +214,7 @@ def test_what_is_too_old_is_dropped_as_a_range(tmp_path: Path) -> None:
         assert [decision.offset for decision in store.recent(b"u")] == [6]
         assert store.suppressed(b"u", b"t", b"a") == 0
         assert store.position == 7
+        assert len(list(store._db.keys())) == 5, "story, decision and count of one, position and shape"
 
 
 def test_a_story_without_an_end_is_cut_in_the_middle(tmp_path: Path) -> None:
@@ -278,3 +279,27 @@ def test_what_is_no_status_is_passed_over(tmp_path: Path) -> None:
         store.apply([*bad, good], 3, NOW, {})
         assert store.position == 3
         assert [told.offset for told in store.story(b"u", b"t", sized(b"a")).told] == [2]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_holder_has_suppressed_is_counted_from_its_last_admission(tmp_path: Path, together: bool) -> None:
+    """In one batch or one by one, over buckets and over the store being closed; each holder for itself.
+
+    bucket   |------ earlier ------|------ later ------|
+             A  s  s               s  s  s                  5 of the first admission
+                                            A  s            1 of the second one
+    """
+    early, late = NOW - 5 * HOUR, NOW
+    rows: list[tuple[State, int]] = [("ADMITTED", early), *[(SUPPRESSED, early)] * 2, *[(SUPPRESSED, late)] * 3]
+    first = [written(n, b"u", b"t", b"a" if s == "ADMITTED" else b"x", s, at=at) for n, (s, at) in enumerate(rows)]
+    again = [written(6, b"u", b"t", b"a", "ADMITTED", at=late), written(7, b"u", b"t", b"x", SUPPRESSED, at=late)]
+    others = [written(8, b"u", b"t", b"x", SUPPRESSED, at=late, by=b"b"), written(9, b"u", b"tt", b"x", SUPPRESSED)]
+    for statuses, wanted in ((first, 5), (again, 1), (others, 1)):
+        batches = [statuses] if together else [[each] for each in statuses]
+        for batch in batches:
+            with opened(tmp_path) as store:
+                store.apply(batch, batch[-1].offset + 1, NOW, {})
+        with opened(tmp_path) as store:
+            assert store.suppressed(b"u", b"t", b"a") == wanted
+    with opened(tmp_path) as store:
+        assert (store.suppressed(b"u", b"t", b"b"), store.suppressed(b"u", b"tt", b"a")) == (1, 1)
