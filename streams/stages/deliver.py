@@ -43,7 +43,9 @@ from streams.stages.offsets import OffsetTracker
 from streams.templates.records import check_record
 from streams.topics import TopicNames
 
-WAITING_MAX = 4_000  # entries in memory that wait for their turn, in one lane
+# Entries in memory that wait for their turn, in one lane, before the last chunk: what several steps open. More would be
+# read long before their turn, and be what the garbage collector walks over.
+WAITING_MAX = 2_000
 BULK_MAX = 1_000  # of them, of what is sent when nothing else is to be
 LOOKED_AT_MAX = 64  # beyond those that have a place: some of them may be for a service that has one
 OPENED_MAX = 1_000  # entries that one step opens: bounds the transaction
@@ -252,7 +254,7 @@ class DeliverLane(Lane):
     async def _take(self, work: DeliverStep) -> None:
         if self._queue.waiting >= WAITING_MAX or self.letters.is_paused:
             return
-        for chunk in self.take(WAITING_MAX, last_too=self._queue.bulk < BULK_MAX):
+        for chunk in self.take(WAITING_MAX - self._queue.waiting, last_too=self._queue.bulk < BULK_MAX):
             offsets, is_delivery = self._offsets[chunk.topic], chunk.topic in self._deliveries
             for count, record in enumerate(chunk.records, 1):
                 offsets.opened(record.offset)
