@@ -61,8 +61,12 @@ class TopicReader:
         )
 
     async def __aenter__(self) -> TopicReader:
-        await self._committed.start()
-        await self._plain.start()
+        try:
+            await self._committed.start()
+            await self._plain.start()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -106,7 +106,11 @@ class Freshness:
                 consumer = aiokafka.AIOKafkaConsumer(
                     enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50, **self._options
                 )
-                await consumer.start()
+                try:
+                    await consumer.start()
+                except BaseException:
+                    await stop_consumer(consumer)
+                    raise
                 self._consumer = consumer
         return self._consumer
 

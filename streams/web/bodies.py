@@ -12,7 +12,7 @@ from streams.web.faults import FaultyError
 from streams.web.problems import Fault
 
 DEPTH_MAX: Final = 32  # what is taken anywhere has fewer than ten
-_HALF: Final = b"\\ud"  # where no half of a surrogate pair is escaped, none can be in a body of UTF-8
+_HALVES: Final = (b"\\ud", b"\\uD")  # where no half of a surrogate pair is escaped, none is in a body of UTF-8
 
 
 class RefusedError(Exception):
@@ -59,7 +59,7 @@ def read_json(body: bytes) -> Any:
             raise RefusedError(
                 400, f"the body has more than {DEPTH_MAX} arrays and objects inside each other", "not-json"
             )
-        if _HALF in body or _HALF.upper() in body.upper():
+        if any(half in body for half in _HALVES):
             half = next(_halves(document, ""), None)
             if half is not None:
                 message = "has half a surrogate pair, which is no text"

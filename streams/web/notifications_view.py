@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
@@ -22,6 +23,7 @@ from streams.web.faults import unknown
 from streams.web.gateway_traces import GatewayTraces
 from streams.web.routes import Routes
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")  # the most, and quoting is dear
 Asks = tuple[Sequence[tuple[str, EventFields]], bool]
 
 
@@ -66,11 +68,9 @@ def add_notifications_view(
 
 
 def _taken(notification_id: str, event: EventFields) -> dict[str, str]:
-    return {
-        "notification_id": notification_id,
-        "slot_url": f"/slots/{_quoted(event.user_id)}/{_quoted(event.type)}",
-        "status_url": status_url(event.user_id, event.type, notification_id),
-    }
+    slot = f"{_quoted(event.user_id)}/{_quoted(event.type)}"
+    status_url = f"/notifications/{slot}/{_quoted(notification_id)}"
+    return {"notification_id": notification_id, "slot_url": f"/slots/{slot}", "status_url": status_url}
 
 
 def status_url(user_id: str, type: str, notification_id: str) -> str:
@@ -79,6 +79,8 @@ def status_url(user_id: str, type: str, notification_id: str) -> str:
 
 
 def _quoted(part: str) -> str:
+    if _PLAIN.fullmatch(part):
+        return part
     # A dot segment would be taken out of a path on its way.
     return quote(part, safe="").replace(".", "%2E")
 

@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks one after the other, each with its results in `results/`.
 
-    python -m tests.benchmarks [suppress | growth | schedule | recovery | broadcast | history …] [its arguments]
+    python -m tests.benchmarks [suppress | growth | schedule | recovery | broadcast | gateway …] [its arguments]
     python -m tests.benchmarks regress
 
 Without a name all run, as their results were made; but `regress`, which is a short `suppress` for CI.
@@ -22,6 +22,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "render": [],
     "broadcast": [],
     "state": [],
+    "gateway": [],
     "history": [],
     "storage": [],
     "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],

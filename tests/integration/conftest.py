@@ -1,18 +1,54 @@
-"""What the conformance suite of the connectors asks for, and the databases of a history."""
+"""What tests with real servers ask for; and every answer of a worker is held to what it documents."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from connectors.outcome import ProviderName
 from connectors.simulators import ProviderSimulators
+from streams.web.contract.document import openapi_document
+from streams.web.routing import FORWARDED_HEADER, SYSTEM_HEADER
+from tests.documented_answers import Answers
 from tests.integration.connector_world import LIMIT_SECONDS, Clock, InWorld, Scenario, World, new_connector
 from tests.integration.history_store import Store, new_store
 from tests.postgres_server import PostgresServer, postgres_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_are_documented() -> Iterator[None]:
+    """Hold every answer of a worker to these tests to the OpenAPI document.
+
+    Forwarded questions get the part of one worker, which is between workers and in no document.
+    """
+    answers, send, send_later = Answers(openapi_document()), httpx.Client.send, httpx.AsyncClient.send
+
+    def check(answer: httpx.Response) -> None:
+        request = answer.request
+        path = answers.path(request.url.raw_path.decode("ascii").partition("?")[0])
+        is_ours = SYSTEM_HEADER in answer.headers and FORWARDED_HEADER not in request.headers
+        if is_ours and path is not None and answer.is_closed and request.method != "OPTIONS":
+            answers.check(request.method, path, answer)
+
+    def sent(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        answer = send(self, request, **options)
+        check(answer)
+        return answer
+
+    async def sent_later(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+        answer = await send_later(self, request, **options)
+        check(answer)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx.Client, "send", sent)
+        patch.setattr(httpx.AsyncClient, "send", sent_later)
+        yield
 
 
 @pytest.fixture(params=[*ProviderName])
