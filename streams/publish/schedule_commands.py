@@ -7,13 +7,13 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaTimeoutError
 from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
@@ -33,6 +33,7 @@ READ_FIRST: Final = ("notifications", "devices", "preferences", "profiles")
 EVERYWHERE: Final = ("suppress", "schedule")  # stages that have something of a user in any partition
 READ_SECONDS_MAX: Final = 10.0  # a partition whose last record is a transaction marker is committed after 5 s
 LOOK_SECONDS: Final = 0.1
+CONFIRM_SECONDS_MAX: Final = 10.0
 
 
 class Target(NamedTuple):
@@ -86,6 +87,15 @@ async def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
     except GroupCoordinatorNotAvailableError:
         return {}  # a new broker makes the coordinator's topic when its first group asks for it
     return {tp: known.offset for tp, known in offsets.items()}
+
+
+async def _in_time(asking: Awaitable[Any]) -> None:
+    """Wait for Kafka, and not for ever. Raises KafkaTimeoutError."""
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS_MAX):
+            await asking
+    except TimeoutError:
+        raise KafkaTimeoutError(f"not confirmed within {CONFIRM_SECONDS_MAX:g} s") from None
 
 
 class Collector:
@@ -257,11 +267,11 @@ class ScheduleCommands:
             **rest,
         }
         value = self._codec.encode(name, command, self._topics.scheduled)
-        await self.start()
+        await _in_time(self.start())
         answer = self._waiting.setdefault(request_id, asyncio.get_running_loop().create_future())
         try:
             partition = partition_of(slot, self._settings.partitions)
-            await self._producer.send_and_wait(self._topics.scheduled, value, slot, partition)
+            await _in_time(self._producer.send_and_wait(self._topics.scheduled, value, slot, partition))
             async with asyncio.timeout(seconds):
                 return Asked(request_id, await asyncio.shield(answer))
         except TimeoutError:
