@@ -147,7 +147,7 @@ def _examples(path: str, method: str, operation: Schema, parameters: list[Any]) 
     url = BASE + path
     if query:
         url = _quoted(f"{url}?{urlencode(query)}")
-    key = "" if operation["x-scope"] == "public" else " \\\n  -H \"Authorization: Bearer $API_KEY\""
+    key = "" if operation["x-scope"] == "public" else ' \\\n  -H "Authorization: Bearer $API_KEY"'
     verb = "" if method == "get" or (method == "post" and "requestBody" in operation) else f" -X {method.upper()}"
     body = operation.get("requestBody")
     if body is None:
