@@ -16,7 +16,7 @@ export function newBroadcast(started) {
     audience: field("Who is told", "audience", { kind: "select", options: AUDIENCES, value: "all" }),
     filter: field("Filter", "filter", { hint: "language = 'de' and provider in ('apns', 'fcm') and bucket < 10" }),
     users: field("Users", "users", { kind: "area", hint: "One user id a line, at most 10,000 here." }),
-    title: field("Title", "title", { hint: "Empty: the template of the type." }),
+    title: field("Title", "title", { whole: true, hint: "Empty: the template of the type." }),
     body: field("Text", "body", { kind: "area" }),
     send_at: field("Not before", "send_at", { kind: "datetime-local", step: 1 }),
     expires_at: field("Useless after", "expires_at", { kind: "datetime-local", step: 1 }),

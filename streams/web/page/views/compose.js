@@ -57,11 +57,12 @@ export function show({ body, query: asked, signal }) {
   fields.when.control.addEventListener("change", showWhen);
   showWhen();
   // The names that the template of the type uses, as rows to be filled in; what somebody has written stays.
-  fields.type.control.addEventListener("change", async () => {
+  fields.type.control.addEventListener("change", offerNames);
+  async function offerNames() {
     const found = await find(path("templates", fields.type.control.value), { signal }).catch(() => null);
     if (!found) return;
     data.set({ ...Object.fromEntries(Object.keys(sampleOf(found)).map((name) => [name, ""])), ...data.values() });
-  });
+  }
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
@@ -122,6 +123,7 @@ export function show({ body, query: asked, signal }) {
   }
 
   fill(body, h("div", { class: "preview" }, form, h("div", { class: "aside" }, sent, reader)));
+  if (fields.type.control.value) offerNames();
   (asked.get("user") ? fields.type : fields.user_id).control.focus();
   shortcutsOf(signal, [["n", "Go to the first field", () => fields.user_id.control.focus()]]);
   get("templates", { signal }).then(

@@ -95,8 +95,7 @@ function answersOf(answers) {
     { name: "Provider", heading: true, cell: (each) => each.provider ?? "–" },
     { name: "Device", cell: (each) => (each.device_id ? id(each.device_id) : "–") },
     { name: "Outcome", cell: (each) => state(each.outcome) },
-    { name: "Word", wide: true, cell: (each) => h("bdi", {}, each.reason) },
-    { name: "At", cell: (each) => when(each.at, { far: false }) },
+    { name: "Word", cell: (each) => h("bdi", {}, each.reason) },
   ]);
   shown.show(answers);
   return [h("h3", {}, "What the providers answered"), shown.element];
