@@ -10,7 +10,8 @@
   const covered = !at.closest("header.top, nav#views, dialog") && !skip && box.bottom <= behind;
   return {
     name: at.getAttribute("aria-label") ?? at.textContent.trim().slice(0, 40),
-    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    // The parts of a date have a ring of the browser's own, inside it, which no style tells of.
+    ring: at.type === "datetime-local" || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
     inside: inside && !covered,
     top: Math.round(box.top + scrollY),
     tabindex: at.tabIndex,

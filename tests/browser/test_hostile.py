@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -89,6 +90,7 @@ def test_a_profile_and_a_text_are_shown_as_they_are(page: Opened) -> None:
             "requested_by": SCRIPT,
         },
     )
+    until(page.url, f"/broadcasts/{quote(name, safe='')}", lambda each: each["state"] == "DONE" and "title" in each)
     shown = page.go("broadcasts")
     expect(shown.locator(".broadcast", has_text=name)).to_be_visible()
     shown.get_by_role("button", name=f"Details {name}").click()

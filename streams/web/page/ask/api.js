@@ -61,7 +61,7 @@ function pause(milliseconds, signal) {
 
 async function once(method, where, body, { signal, headers = {} }) {
   const limit = AbortSignal.timeout(SECONDS_MAX * 1000);
-  const init = { method, headers: { Accept: "application/json", ...headers }, cache: "no-store", redirect: "error" };
+  const init = { method, headers: { Accept: "application/json, application/problem+json, */*;q=0.5", ...headers }, cache: "no-store", redirect: "error" };
   init.signal = signal ? AbortSignal.any([signal, limit]) : limit;
   if (method !== "GET" && csrfToken) init.headers["X-CSRF-Token"] = csrfToken;
   if (body !== undefined) {

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../show/dom.js";
 import { icon, mark } from "../show/icons.js";
-import { announce } from "./announce.js";
+import { announce, toast } from "./announce.js";
 import { go, href } from "./router.js";
 import { nextTheme, theme } from "./theme.js";
 import { showShortcuts } from "./shortcuts.js";
@@ -79,7 +79,7 @@ export function buildFrame(leave) {
   }
   const out = isOpen() ? null : h(
     "button",
-    { type: "button", class: "quiet", "aria-label": `Sign out ${who()}`, title: `Sign out ${who()}`, onclick: async () => { await signOut().catch(() => {}); leave(); } },
+    { type: "button", class: "quiet", "aria-label": `Sign out ${who()}`, title: `Sign out ${who()}`, onclick: () => signOut().then(leave, (problem) => toast(`You are still signed in. ${problem.message}`, "warn")) },
     icon("leave"),
   );
   const main = h("main", { id: "main", tabindex: "-1" });
