@@ -106,7 +106,8 @@ def test_both_workers_answer_for_each_other_by_signature(guarded: Guarded) -> No
         path = f"/slots/{user}/{KIND}"
         answers = [ask(url + path, guarded.tokens["read"]) for url in guarded.urls]
         assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
-        assert answers[0].json()["holders"] == answers[1].json()["holders"]
+        # The verdict on it may come between the two.
+        assert [answer.json()["holders"][0]["notification_id"] for answer in answers] == [f"id-{user}"] * 2
         for url in guarded.urls:
             assert ask(url + path).status_code == 401
             assert ask(url + path, guarded.tokens["send"]).status_code == 403
