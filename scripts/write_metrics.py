@@ -24,7 +24,7 @@ Labels are bounded: partitions, stages, topics, providers and their documented w
 is `other`), and the types that the types file names; all others are `other`.
 
 Nothing is counted event by event through a client library: a step adds up what it did in plain numbers, and `/metrics`
-reads them when it is asked.
+reads them when it is asked; what that costs is in [results/metrics.md](../tests/benchmarks/results/metrics.md).
 
 Alerts are in `deploy/prometheus`, a dashboard is in `deploy/grafana`, and what to do is in [runbook.md](runbook.md).
 """

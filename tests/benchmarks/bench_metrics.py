@@ -1,8 +1,8 @@
 """What metrics and traces cost suppression: its steps with the code of two checkouts, in turns.
 
-    python -m tests.benchmarks.bench_metrics --against CHECKOUT [--rounds 14] [--events 40000]
+    python -m tests.benchmarks.bench_metrics --against CHECKOUT [--rounds 14] [--events 12000]
 
-CHECKOUT is one from before there were any. Each measurement is a process of its own that takes the least of three
+CHECKOUT is one from before there were any. Each measurement is a process of its own that takes the least of ten
 passes (suppress_steps.py); each round has one of each kind, so that a busy minute of the machine strikes all of them.
 """
 
@@ -18,7 +18,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 SCRIPT: Final = Path(__file__).with_name("suppress_steps.py")
-PASSES: Final = 3
+PASSES: Final = 10
 SECONDS_MAX: Final = 300
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=14)
-    parser.add_argument("--events", type=int, default=40_000)
+    parser.add_argument("--events", type=int, default=12_000)
     arguments = parser.parse_args()
     kinds: dict[str, tuple[Path, tuple[str, ...]]] = {
         "without": (arguments.against.resolve(), ()),
