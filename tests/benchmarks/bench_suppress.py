@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,11 +140,16 @@ async def _until_done(
 
 
 async def bench(
-    bootstrap: str, events: int, partitions: int, rounds: range, wanted: Sequence[Implementation]
-) -> list[Run]:
+    bootstrap: str,
+    events: int,
+    partitions: int,
+    rounds: range,
+    wanted: Sequence[Implementation],
+    keep: Callable[[Sequence[Run]], None],
+) -> None:
     """One run of each implementation in each round, interleaved: every second round the other way round, so that none
-    is always the first."""
-    found = []
+    is always the first. What is found is kept after each run: a long measurement may be cut off."""
+    found: list[Run] = []
     workloads = {
         share: make_workload(int(events * share), partitions) for share in {one.events_share for one in wanted}
     }
@@ -152,13 +157,13 @@ async def bench(
         for implementation in wanted if number % 2 == 0 else wanted[::-1]:
             run = await measure(implementation, bootstrap, workloads[implementation.events_share], number)
             found.append(run)
+            keep(found)
             print(
                 f"round {number + 1}  {run.implementation:28} {run.events_per_second:8,}/s"
                 f" {run.cpu_us_per_event:7.2f} us {run.rss_megabytes_max:6.0f} MB  exact",
                 file=sys.stderr,
                 flush=True,
             )
-    return found
 
 
 def available(wanted: Sequence[Implementation]) -> tuple[list[Implementation], dict[str, str]]:
@@ -195,16 +200,20 @@ def main() -> None:
         wanted.append(other)
     before = read_runs(arguments.json) if arguments.append else []
     first = max((run.round + 1 for run in before), default=0)
+    command = f"python -m tests.benchmarks.bench_suppress {shlex.join(sys.argv[1:])}".strip()
+    order = [one.name for one in IMPLEMENTATIONS]
+    tables: list[str] = []
+
+    def keep(found: Sequence[Run]) -> None:
+        runs = [*before, *found]
+        runs.sort(key=lambda run: order.index(run.implementation) if run.implementation in order else len(order))
+        tables.append(write_results(runs, command, arguments.partitions, arguments.json, left_out, versions()))
+
     with contextlib.ExitStack() as stack:
         bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
         rounds = range(first, first + arguments.runs)
-        runs = asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, rounds, wanted))
-    command = f"python -m tests.benchmarks.bench_suppress {shlex.join(sys.argv[1:])}".strip()
-    order = [one.name for one in IMPLEMENTATIONS]
-    runs = sorted(
-        [*before, *runs], key=lambda run: order.index(run.implementation) if run.implementation in order else 99
-    )
-    print(write_results(runs, command, arguments.partitions, arguments.json, left_out, versions()))
+        asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, rounds, wanted, keep))
+    print(tables[-1] if tables else "nothing was measured")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ COMPILER: Final = "org.eclipse.jdt:ecj:3.43.0"  # javac is not in a runtime; thi
 JAVA_SOURCE: Final = Path(__file__).with_name("KafkaStreamsSuppression.java")
 INSTALL_SECONDS_MAX: Final = 300.0
 COMPILE_SECONDS_MAX: Final = 120.0
-# Without a limit the heap may take a quarter of the machine. Fast readers are Avro's own advice.
+# The heap is the one that Kafka's own start script sets where nobody says otherwise (kafka-run-class.sh); the JVM alone
+# would take up to a quarter of the machine. Fast readers are Avro's own advice.
 JAVA_OPTIONS: Final = (
     "-Xmx256m",
     "--enable-native-access=ALL-UNNAMED",
