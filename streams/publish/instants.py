@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -29,7 +29,8 @@ def instant_ms(value: str | int) -> int:
             raise ValueError(f"must be ISO 8601 or milliseconds since the epoch, is {value!r}") from None
         if instant.tzinfo is None:
             raise ValueError(f"must have a time zone, such as {value}Z for UTC")
-        milliseconds = round(instant.astimezone(UTC).timestamp() * 1000)
+        # Not by way of UTC: the first and the last day have zones in which UTC is before year 1 or after 9999.
+        milliseconds = round(instant.timestamp() * 1000)
     if not 0 <= milliseconds <= MS_MAX:
         raise ValueError(f"must be between 1970 and 9999, is {value}")
     return milliseconds

@@ -214,7 +214,13 @@ def test_what_is_no_duration(text: str) -> None:
         duration_ms(text)
 
 
-@pytest.mark.parametrize("value", ["2027-01-15", "tomorrow", "10000-01-01T00:00:00Z", 253_402_300_800_000, -1])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("2027-01-15", "tomorrow", "10000-01-01T00:00:00Z", 253_402_300_800_000, -1),
+        *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"),  # in UTC beyond what a datetime holds
+    ],
+)
 def test_what_is_no_instant(value: str | int) -> None:
     """A day without a time zone, a word, and what lies outside of 1970 to 9999."""
     with pytest.raises(ValueError, match="must"):
