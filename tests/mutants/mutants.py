@@ -64,9 +64,9 @@ MUTANTS: Final = (
         "claim after the request",
         "P2",
         _DELIVER,
-        "            await self.commit(step)\n        except",
-        "            for attempt in attempts:\n                self._requests.start(attempt)\n"
-        "            attempts = []\n            await self.commit(step)\n        except",
+        "                await self.commit(step)\n        except",
+        "                for attempt in attempts:\n                    self._requests.start(attempt)\n"
+        "                attempts = []\n                await self.commit(step)\n        except",
         (_LANE_TESTS, SIMULATION),
     ),
     Mutant(
@@ -305,8 +305,8 @@ MUTANTS: Final = (
         "a clock that goes back",
         "P1",
         "streams/lane/lane.py",
-        "        self._latest_ms = max(self._latest_ms, self._wall_ms())\n",
-        "        self._latest_ms = self._wall_ms()\n",
+        "        if now > self._latest_ms:\n            self._latest_ms = now\n",
+        "        self._latest_ms = now\n",
         (_SLOT_TESTS, _CRASH_REPLAY),
         "within the allowance the skew of the window covers it, beyond it no step is committed",
     ),
