@@ -20,7 +20,7 @@ from tests.integration.history_store import Store, new_store
 from tests.postgres_server import PostgresServer, postgres_server
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def answers_are_documented() -> Iterator[None]:
     """Hold every answer of a worker to these tests to the OpenAPI document.
 
