@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from babel.localedata import locale_identifiers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.policies.rendering import (
@@ -67,6 +67,7 @@ def test_a_chain_goes_from_what_is_asked_for_to_its_language(tag: str) -> None:
 
 
 @settings(deadline=None)
+@example(datetime(2026, 1, 1, tzinfo=UTC), "10000000000000000000000000", "UTC", "de", False)
 @given(
     st.datetimes(timezones=st.just(UTC)),
     st.decimals(allow_nan=True, allow_infinity=True),

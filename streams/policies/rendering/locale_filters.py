@@ -120,11 +120,21 @@ def _written(write: Callable[[], str]) -> str:
         raise TemplateRuntimeError(f"CLDR has no such pattern: {type(error).__name__}: {error}") from None
 
 
+def _by_babel(value: object, write: Callable[[], str]) -> str:
+    """Babel rounds with 28 digits, and fails where a number has more."""
+    try:
+        return write()
+    except ArithmeticError:
+        raise TemplateRuntimeError(f"{shown(value)} is no number of 28 digits at most") from None
+
+
 def _number(style: Style, value: object, digits: int | None = None) -> str:
     pattern = _with_digits(digits)
     write = numbers(style, pattern)
     text = write(str(value)) if write is not None and type(value) in (str, int) else None
-    return format_decimal(decimal(value), pattern, style.locale) if text is None else text
+    if text is not None:
+        return text
+    return _by_babel(value, lambda: format_decimal(decimal(value), pattern, style.locale))
 
 
 def _percent(style: Style, value: object, digits: int = 0) -> str:
@@ -132,7 +142,9 @@ def _percent(style: Style, value: object, digits: int = 0) -> str:
     pattern = f"{pattern}%" if digits else None
     write = percentages(style, pattern)
     text = write(str(value)) if write is not None and type(value) in (str, int) else None
-    return format_percent(decimal(value), pattern, style.locale) if text is None else text
+    if text is not None:
+        return text
+    return _by_babel(value, lambda: format_percent(decimal(value), pattern, style.locale))
 
 
 def _with_digits(digits: int | None) -> str | None:
@@ -156,7 +168,9 @@ def _money(style: Style, value: object, currency: str) -> str:
         raise TemplateRuntimeError(f"there is no currency {code[:10]!r}: give ISO 4217, such as EUR")
     write = amounts(style, code)
     text = write(str(value)) if write is not None and type(value) in (str, int) else None
-    return format_currency(decimal(value), code, locale=style.locale) if text is None else text
+    if text is not None:
+        return text
+    return _by_babel(value, lambda: format_currency(decimal(value), code, locale=style.locale))
 
 
 @lru_cache(maxsize=WRITTEN_CACHED)
