@@ -12,10 +12,8 @@ help:  ## Show this list
 demo: $(VENV)/run.stamp  ## Start everything on this machine and send real events through it
 	$(BIN)/ringonce demo
 
-# Each process has a broker of its own. Most tests wait most of the time, so more of them than cores are no hindrance.
-JOBS ?= 3
-test: $(VENV)/dev.stamp  ## Run all tests against a real Kafka, JOBS=3 at a time
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+test: $(VENV)/dev.stamp  ## Run all tests against a real Kafka, three processes side by side
+	$(BIN)/python scripts/run_tests.py
 
 bench: $(VENV)/dev.stamp  ## Measure against Kafka Streams and others
 	$(BIN)/python -m tests.benchmarks
