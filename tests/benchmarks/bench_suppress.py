@@ -37,7 +37,7 @@ from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.implementations import IMPLEMENTATIONS, Implementation, command_of, environment_of
 from tests.benchmarks.oracle import verify
 from tests.benchmarks.peers.packages import UnavailableError, versions
-from tests.benchmarks.results import Run, read_runs, write_results
+from tests.benchmarks.results import Run, commands_of, read_runs, write_results
 from tests.benchmarks.worker_process import WorkerProcess, delete_topics, worker
 from tests.benchmarks.workload import Feed, Workload, ends, make_workload
 
@@ -201,6 +201,8 @@ def main() -> None:
     before = read_runs(arguments.json) if arguments.append else []
     first = max((run.round + 1 for run in before), default=0)
     command = f"python -m tests.benchmarks.bench_suppress {shlex.join(sys.argv[1:])}".strip()
+    if arguments.append:
+        command = commands_of(arguments.json, command)
     order = [one.name for one in IMPLEMENTATIONS]
     tables: list[str] = []
 

@@ -80,6 +80,14 @@ def read_runs(json_file: Path | None) -> list[Run]:
     return [Run(**run) for run in json.loads(json_file.read_text(encoding="utf-8"))["runs"]]
 
 
+def commands_of(json_file: Path | None, command: str) -> str:
+    """The command, behind those that the results so far are from."""
+    if json_file is None or not json_file.exists():
+        return command
+    before: list[str] = json.loads(json_file.read_text(encoding="utf-8"))["command"].split("; ")
+    return "; ".join([*before, *([] if command in before else [command])])
+
+
 def write_results(
     runs: Sequence[Run],
     command: str,

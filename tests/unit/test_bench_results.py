@@ -13,7 +13,7 @@ from tests.benchmarks.bench_growth import Slots
 from tests.benchmarks.bench_suppress import available
 from tests.benchmarks.implementations import IMPLEMENTATIONS
 from tests.benchmarks.peers.given import delivery, read_notification, status, write
-from tests.benchmarks.results import Run, read_runs, summarize, write_results
+from tests.benchmarks.results import Run, commands_of, read_runs, summarize, write_results
 from tests.benchmarks.workload import TYPES, make_workload
 
 
@@ -33,6 +33,8 @@ def test_rounds_can_be_added_and_the_plot_shows_each_run(tmp_path: Path) -> None
     runs = [_run("ringonce", 0, 900), _run("a <peer> & more", 0, 300), _run("ringonce", 1, 800)]
     table = write_results(runs, "bench", 4, tmp_path / "found.json", {"other": "there is no other"})
     assert read_runs(tmp_path / "found.json") == runs
+    assert commands_of(tmp_path / "found.json", "bench") == "bench"
+    assert commands_of(tmp_path / "found.json", "bench --append") == "bench; bench --append"
     assert "Left out: other, there is no other" in table
     picture = ElementTree.fromstring((tmp_path / "found.svg").read_text(encoding="utf-8"))
     space = "{http://www.w3.org/2000/svg}"
