@@ -36,7 +36,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Medians over the runs. `ours_to_it`: how many times as fast ringonce was, median over the rounds with both."""
+    """Medians over the runs. `ours_to_it`: how many times as fast ringonce was, median over the `pairs`
+    rounds that have both."""
 
     implementation: str
     runs: int
@@ -45,6 +46,7 @@ class Summary:
     cpu_us_per_event: float
     rss_megabytes_max: float
     ours_to_it: float | None
+    pairs: int
 
 
 def summarize(runs: Sequence[Run]) -> list[Summary]:
@@ -61,16 +63,16 @@ def summarize(runs: Sequence[Run]) -> list[Summary]:
             events_per_second=round(statistics.median(run.events_per_second for run in its)),
             cpu_us_per_event=round(statistics.median(run.cpu_us_per_event for run in its), 2),
             rss_megabytes_max=max(run.rss_megabytes_max for run in its),
-            ours_to_it=_ratio(ours, its),
+            ours_to_it=round(statistics.median(pairs), 2) if (pairs := _ratios(ours, its)) else None,
+            pairs=len(pairs),
         )
         for name, its in by_name.items()
     ]
 
 
-def _ratio(ours: Sequence[Run], its: Sequence[Run]) -> float | None:
+def _ratios(ours: Sequence[Run], its: Sequence[Run]) -> list[float]:
     our = {run.round: run.events_per_second for run in ours}
-    pairs = [our[run.round] / run.events_per_second for run in its if run.round in our]
-    return round(statistics.median(pairs), 2) if pairs else None
+    return [our[run.round] / run.events_per_second for run in its if run.round in our]
 
 
 def read_runs(json_file: Path | None) -> list[Run]:
@@ -170,7 +172,8 @@ def _table(summaries: Sequence[Summary], on: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|---:|",
     ]
     for one in summaries:
-        ratio = "" if one.implementation == OURS or one.ours_to_it is None else f"{one.ours_to_it:.2f} times as fast"
+        compared = one.implementation != OURS and one.ours_to_it is not None
+        ratio = f"{one.ours_to_it:.2f} times as fast ({one.pairs})" if compared else ""
         lines.append(
             f"| {one.implementation} | {one.events:,} | {one.events_per_second:,} | {one.cpu_us_per_event:.1f} "
             f"| {one.rss_megabytes_max:.0f} | {ratio} |"
@@ -178,8 +181,9 @@ def _table(summaries: Sequence[Summary], on: dict[str, Any]) -> str:
     runs = max((one.runs for one in summaries), default=0)
     lines += [
         "",
-        f"Medians of up to {runs} interleaved runs (ratios pair by pair, RSS the highest), every output verified; "
-        f"{on['partitions']} partitions, one process.",
+        f"Medians of up to {runs} interleaved runs, RSS the highest, every output verified; "
+        f"{on['partitions']} partitions, one process. The ratio is the median over the rounds that had both, so many as in brackets: compare by it, "
+        "because the other columns may be of different minutes of the machine.",
         *written_on(on),
     ]
     return "\n".join(lines)
