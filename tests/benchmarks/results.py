@@ -182,8 +182,8 @@ def _table(summaries: Sequence[Summary], on: dict[str, Any]) -> str:
     lines += [
         "",
         f"Medians of up to {runs} interleaved runs, RSS the highest, every output verified; "
-        f"{on['partitions']} partitions, one process. The ratio is the median over the rounds that had both, so many as "
-        "in brackets: compare by it, because the other columns may be of different minutes of the machine.",
+        f"{on['partitions']} partitions, one process. The ratio is the median over the rounds that had both, so many "
+        "as in brackets: compare by it, because the other columns may be of different minutes of the machine.",
         *written_on(on),
     ]
     return "\n".join(lines)
