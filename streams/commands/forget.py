@@ -14,9 +14,9 @@ from schemas.registry import RegistryError
 from streams.codec import open_codec
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, out, quiet_clients, say
 from streams.kafka_ready import wait_for_kafka
+from streams.publish.erasure_document import erasure_document
 from streams.publish.schedule_commands import Forgotten, ScheduleCommands
 from streams.settings import Settings, load_settings
-from streams.web.erasure_view import erasure_document
 
 
 def register(app: typer.Typer) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from aiokafka.errors import KafkaError
 
 from streams.commands.terminal import WAIT_SECONDS, LogLevel, WaitSeconds, fail, log_as, say
-from streams.lane.app import LaneApp
 from streams.logs import notice
 from streams.settings import load_settings
-from streams.worker import TopicsError, WorkerOptions, restart_in_place, run_worker
+
+if TYPE_CHECKING:
+    from streams.lane.app import LaneApp
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +27,9 @@ def worker(
     log_level: LogLevel = None,
 ) -> None:
     """Run one worker. Start more of them, here or on other machines: they share the partitions."""
+    # All that a worker is made of takes half a second to import, which the other commands need not pay.
+    from streams.worker import TopicsError, WorkerOptions, restart_in_place, run_worker
+
     settings = load_settings()
     log = log_as(settings, log_level)
     started_at = time.monotonic()

@@ -18,8 +18,8 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
+from streams.publish.erasure_document import REMOVED
 from streams.publish.messages import Message
-from streams.web.erasure_view import REMOVED
 from tests.integration.kafka_records import read_all
 from tests.integration.system import PARTITIONS, SECONDS_MAX, System, event, now_ms, system, web_url
 from tests.integration.test_web import assert_problem, until_status

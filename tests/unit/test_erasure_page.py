@@ -9,10 +9,10 @@ from pathlib import Path
 from schemas.records import ForgetAnswer
 from streams.history.erasing import MARKS_KEPT_MS
 from streams.history.schema import ERASED_EVENTS, ERASED_USERS, TABLES
+from streams.publish.erasure_document import KEPT, REMOVED, erasure_document
 from streams.publish.schedule_commands import Forgotten
 from streams.settings import load_settings
 from streams.topics import STREAMS
-from streams.web.erasure_view import KEPT, REMOVED, erasure_document
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "erasure.md").read_text(encoding="utf-8")

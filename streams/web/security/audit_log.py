@@ -14,9 +14,8 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
@@ -27,6 +26,9 @@ from streams.publish.messages import Message
 from streams.settings import Settings
 from streams.topics import TopicNames
 from streams.web.security.callers import Caller
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 logger = logging.getLogger(__name__)
 
