@@ -9,7 +9,7 @@ from typing import Final, Literal, NotRequired, TypedDict
 
 from schemas.poison import DeadLetterCode
 
-State = Literal[
+EventState = Literal[
     "ADMITTED",
     "DEFERRED",
     "RELEASED",
@@ -24,8 +24,9 @@ State = Literal[
     "NO_DEVICE",
     "UNKNOWN",
     "DEAD",
-    "ATTEMPTED",
 ]
+# The answer for a single device is on record too, and no state of the event.
+State = Literal[EventState, "ATTEMPTED"]
 SlotPhase = Literal["HELD", "ACCEPTED", "UNKNOWN"]
 DevicePhase = Literal["SENDING", "ACCEPTED", "NOT_SENT", "UNKNOWN"]
 VerdictOutcome = Literal["ACCEPTED", "UNKNOWN", "FREED"]

@@ -14,9 +14,9 @@ from streams.codec import open_codec
 from streams.lane.lane import wall_ms
 from streams.policies.identity import seen_digest
 from streams.policies.scheduling import Counts
+from streams.publish.partition_writer import PartitionWriter
 from streams.repartition.split import Numbers, Where, cap_partition, divided, heirs, place_partition
 from streams.repartition.state import Latest, latest
-from streams.repartition.writer import PartitionWriter
 from streams.settings import Settings
 from streams.stages.blocks import BLOCK_PREFIX, Block, read_block, write_block
 from streams.stages.cap_rows import CAP_PREFIX

@@ -19,10 +19,10 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.audit.reading import TopicReader
 from streams.kafka_consumer import stop_consumer
+from streams.publish.partition_writer import PartitionWriter
 from streams.repartition.copying import Copy, Moved
 from streams.repartition.rest import unrest
 from streams.repartition.retiring import fence, retire
-from streams.repartition.writer import PartitionWriter
 from streams.settings import Settings, kafka_client_options
 from streams.topics import TABLES, TopicNames, ensure_topics
 

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from schemas.records import State
+from schemas.records import EventState, State
 from streams.history.queries import read_place
 from streams.publish.lines import Instant
 from streams.publish.names import NotificationId, TypeName, UserId
 from streams.web.contract.operation import Answer, Operation
 from streams.web.contract.parameters import Limit, Query
 from streams.web.contract.shown import Ms, ProviderName, Shown
-
-StateNow = Literal[
-    "ADMITTED",
-    "DEFERRED",
-    "RELEASED",
-    "SENDING",
-    "RETRYING",
-    "ACCEPTED",
-    "SUPPRESSED",
-    "DUPLICATE",
-    "EXPIRED",
-    "CANCELLED",
-    "OPTED_OUT",
-    "NO_DEVICE",
-    "UNKNOWN",
-    "DEAD",
-]
 
 
 def _place(text: str) -> str:
@@ -53,7 +36,7 @@ class HistoryQuery(Query):
 
     user: UserId | None = None
     type: TypeName | None = None
-    state: StateNow | None = Field(None, description="What the last status says.")
+    state: EventState | None = Field(None, description="What the last status says.")
     id: NotificationId | None = None
     since: Instant | None = Field(None, alias="from", description="Begun at this instant or later.")
     until: Instant | None = Field(None, alias="to", description="Begun before this instant.")
