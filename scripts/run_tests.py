@@ -16,10 +16,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def groups() -> list[list[str]]:
-    """Return the parts: what needs no broker, and two halves of what does, the browser's tests with the second."""
+    """Return the parts: what needs no broker, with the browser's tests, and two halves of what needs one."""
     integration = sorted(str(path) for path in Path("tests/integration").glob("test_*.py"))
-    rest = ["tests/contract", "tests/simulation", "tests/properties", "tests/mutants", "tests/unit"]
-    return [rest, integration[::2], [*integration[1::2], "tests/browser"]]
+    rest = ["tests/browser", "tests/contract", "tests/simulation", "tests/properties", "tests/mutants", "tests/unit"]
+    return [rest, integration[::2], integration[1::2]]
 
 
 def main() -> int:

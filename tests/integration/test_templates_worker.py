@@ -139,7 +139,7 @@ def test_a_preview_is_what_a_reader_would_see(running: Running) -> None:
         ({"type": "order_ready", "template": {"titel": "x"}}, 422, "titel: no such key"),
         ({"type": "order_ready", "data": {"order": 7}}, 400, "data.order: must be a text, is 7"),
         ({"type": "order_ready", "locale": "ed"}, 400, "there is no language 'ed'"),
-        ({"type": "a b"}, 400, "type 'a b' is not 1 to 64 of"),
+        ({"type": "a b"}, 400, "type: must be 1 to 64 of A-Z a-z 0-9 _ - ., is 'a b'"),
         ({}, 400, "type: must be given"),
         ([], 400, "the body must be a JSON object"),
     ],
