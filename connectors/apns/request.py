@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
 from connectors.apns.address import DEVICE_TOKEN
+from connectors.compact_json import compact_json
 from connectors.http import Fields
+from connectors.http2.headers import CACHED_GROUPS_MAX
 from connectors.outcome import NotSent, Push
 
 # Apple: the maximum for a regular notification.
 PAYLOAD_BYTES_MAX = 4_096
 _OURS = frozenset(("aps", "notification_id", "type"))
-STAYING_KEPT = 64  # as many as header compression keeps: of a token those few that alternate
-# json.dumps makes one for each push; what is ours holds no circles.
-_to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 class ApnsRequest(NamedTuple):
@@ -27,7 +25,7 @@ class ApnsRequest(NamedTuple):
     body: bytes
 
 
-@lru_cache(maxsize=STAYING_KEPT)
+@lru_cache(maxsize=CACHED_GROUPS_MAX)
 def staying_fields(authorization: str, topic: str, urgent: bool, background: bool = False) -> Fields:
     """Headers that are the same for many pushes. Priority 10: at once; 5: when it suits the device's power.
 
@@ -86,7 +84,7 @@ def payload(push: Push) -> bytes:
         document["image"] = push.image
     if push.link is not None:
         document["link"] = push.link
-    return _to_json(document).encode("utf-8", "replace")
+    return compact_json(document)
 
 
 def _usual(push: Push) -> str:

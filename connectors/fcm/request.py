@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
+from connectors.compact_json import compact_json
 from connectors.fcm.address import INSTALLATION_ID, TOKEN_CHARACTERS_MAX
 from connectors.http import Fields
+from connectors.http2.headers import CACHED_GROUPS_MAX
 from connectors.outcome import NotSent, Push
 
 # ErrorCode, INVALID_ARGUMENT: "4096 bytes for most messages. This includes both the keys and the values."
 PAYLOAD_BYTES_MAX = 4_096
 _OURS = frozenset(("notification_id", "type", "push_id"))
-STAYING_KEPT = 64  # as many as header compression keeps: of a token those few that alternate
-# json.dumps makes one for each push; what is ours holds no circles.
-_to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 class FcmRequest(NamedTuple):
@@ -25,7 +23,7 @@ class FcmRequest(NamedTuple):
     body: bytes
 
 
-@lru_cache(maxsize=STAYING_KEPT)
+@lru_cache(maxsize=CACHED_GROUPS_MAX)
 def staying_fields(authorization: str) -> Fields:
     """Headers that are the same for all pushes."""
     return (("authorization", authorization), ("content-type", "application/json"))
@@ -58,7 +56,7 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
     document: dict[str, object] = {"message": _message(push, data, now)}
     if validate_only:
         document["validate_only"] = True
-    return FcmRequest(_to_json(document).encode("utf-8", "replace"))
+    return FcmRequest(compact_json(document))
 
 
 def _is_usual(push: Push, *, validate_only: bool) -> bool:

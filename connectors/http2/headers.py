@@ -22,7 +22,7 @@ TABLE_BYTES_MAX = 4_096
 # Answers of push providers have a handful of headers; more is an attack or an error.
 HEADER_LIST_BYTES_MAX = 65_536
 # Groups alternate only by urgency and token; a cache beyond this is a caller that mistakes what differs for what stays.
-_CACHED_GROUPS_MAX = 64
+CACHED_GROUPS_MAX = 64
 
 
 def _integer(value: int, prefix_bits: int, first: int) -> bytes:
@@ -97,7 +97,7 @@ class HeaderEncoder:
             return block
         block = self._encoder.encode(fields)
         if is_index_only(block):
-            if len(self._cached) >= _CACHED_GROUPS_MAX:
+            if len(self._cached) >= CACHED_GROUPS_MAX:
                 self._cached.clear()
             self._cached[fields] = block
         else:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from connectors.compact_json import compact_json
 from connectors.http.endpoint import Endpoint, parse_endpoint
 from connectors.outcome import NotSent, Push
 
@@ -27,4 +26,4 @@ def payload(push: Push) -> bytes:
     addresses = {name: url for name, url in (("image", push.image), ("link", push.link)) if url is not None}
     kept = {"collapse_id": push.collapse_id, "ttl_seconds": push.ttl_seconds}
     document = {"type": push.type, "data": {**ids, **shown, **addresses, **kept}}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return compact_json(document)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import NamedTuple
 
+from connectors.compact_json import compact_json
 from connectors.credentials import from_base64url
 from connectors.http import Fields
 from connectors.http.endpoint import Endpoint, parse_endpoint
+from connectors.http2.headers import CACHED_GROUPS_MAX
 from connectors.outcome import NotSent, Push
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, SubscriptionKeyError, encrypt, padded_length
-
-STAYING_KEPT = 64  # as many as header compression keeps: of a token those few that alternate
-# json.dumps makes one for each push; what is ours holds no circles.
-_to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 class WebPushRequest(NamedTuple):
@@ -25,7 +22,7 @@ class WebPushRequest(NamedTuple):
     body: bytes
 
 
-@lru_cache(maxsize=STAYING_KEPT)
+@lru_cache(maxsize=CACHED_GROUPS_MAX)
 def staying_fields(authorization: str, ttl_seconds: int, urgent: bool) -> Fields:
     """Headers that are the same for many pushes to one origin. Urgency: RFC 8030 section 5.3."""
     return (
@@ -66,4 +63,4 @@ def payload(push: Push) -> bytes:
     document = {"title": push.title, "body": push.body, "tag": push.collapse_id, "data": data}
     if push.image is not None:
         document["image"] = push.image
-    return _to_json(document).encode("utf-8", "replace")
+    return compact_json(document)

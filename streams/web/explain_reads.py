@@ -10,7 +10,7 @@ from streams.publish.schedule_commands import Target
 from streams.stories.keys import name_part, split_sized
 from streams.topics import TopicNames
 from streams.web.slot_reads import SlotReads
-from streams.web.story_documents import event_document, scheduled_event, slot_state
+from streams.web.story_documents import event_document, said_document, scheduled_event
 from streams.web.story_reads import StoryReads
 
 
@@ -85,7 +85,7 @@ class ExplainReads(NamedTuple):
         limit = self.slots.limit(slot.rpartition(b":")[2].decode())
         state = explain_slot(slot.decode(), limit, self.slots.holders(partition, slot, now))
         held = self.slots.document(partition, slot, now)
-        return state, {**slot_state(state), **{name: held[name] for name in ("limit", "free_places", "holders")}}
+        return state, {**said_document(state), **{name: held[name] for name in ("limit", "free_places", "holders")}}
 
 
 def one_sentence(parts: list[dict[str, Any] | None]) -> str:

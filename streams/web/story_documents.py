@@ -72,23 +72,13 @@ def explanation_document(told: Explanation, origin: Origin, topics: TopicNames) 
     }
 
 
-def slot_state(state: SlotState) -> dict[str, Any]:
-    """Return what blocks a slot."""
+def said_document(said: SlotState | Outlook) -> dict[str, Any]:
+    """Return what blocks a slot, or what would happen to one sent now."""
     return {
-        "code": state.code,
-        "sentence": f"{state.sentence}.",
-        "until": state.until,
-        "by_notification_id": state.by,
-    }
-
-
-def outlook_document(outlook: Outlook) -> dict[str, Any]:
-    """Return what would happen to one sent now."""
-    return {
-        "code": outlook.code,
-        "sentence": f"{outlook.sentence}.",
-        "until": outlook.until,
-        "by_notification_id": outlook.by,
+        "code": said.code,
+        "sentence": f"{said.sentence}.",
+        "until": said.until,
+        "by_notification_id": said.by,
     }
 
 

@@ -34,7 +34,7 @@ from streams.web.routes import Routes, View
 from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Owner, Routing, passed_on
 from streams.web.schedule_views import target_of
 from streams.web.slot_reads import SlotReads
-from streams.web.story_documents import outlook_document
+from streams.web.story_documents import said_document
 from streams.web.story_queries import Page, page_of, question_of
 from streams.web.story_reads import StoryReads, cut
 
@@ -188,7 +188,7 @@ class StoryViews:
         if isinstance(owner, Here):
             lane = cast("DeliverLane | None", self._app.lanes.lanes("deliver").get(owner.partition))
             if lane is not None and lane.directory_is_read:
-                return outlook_document(outlook_of(lane, user, kind))
+                return said_document(outlook_of(lane, user, kind))
         if isinstance(owner, Elsewhere) and not is_forwarded:
             answer = await self._routing.forward(owner.url, b"users", user, b"outlook", kind.encode())
             if answer is not None and answer.status_code == 200:
@@ -229,9 +229,9 @@ class StoryViews:
         state, shown = told.slot(partition, slot)
         outlook = foresee_slot(state)
         if outlook is None:
-            now = await self._outlook(user, kind.decode()) or outlook_document(NOT_KNOWN)
+            now = await self._outlook(user, kind.decode()) or said_document(NOT_KNOWN)
         else:
-            now = outlook_document(outlook)
+            now = said_document(outlook)
         return {"user_id": user.decode(), "type": kind.decode(), "slot": shown, "now": now}
 
     async def _event_at(self, origin: tuple[int, int]) -> About | None:

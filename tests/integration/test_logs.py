@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 from schemas.codec import Codec
 from schemas.keys import slot_key
-from streams.publish.intake import Intake
 from streams.publish.messages import Message
 from tests.integration.otlp_receiver import collector
-from tests.integration.system import System, event, now_ms, system
+from tests.integration.system import event, now_ms, system
 
 USERS = [f"user-{number:06d}" for number in range(40)]
 KIND = "order_ready"
@@ -68,7 +66,7 @@ def test_what_is_given_up_is_found_by_its_trace(kafka: str, tmp_path: Path) -> N
         }
         worker = running.worker("one")
         header = ("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01".encode())
-        asyncio.run(produce(running, Message(b"user-000001:order_ready", b"poison", (header,))))
+        running.produce([Message(b"user-000001:order_ready", b"poison", (header,))])
         running.statuses(lambda seen: any(status["state"] == "DEAD" for status in seen.records))
         worker.stop()
         (said,) = [each for each in lines(worker.log_file) if each["logger"] == "streams.stages.dead_letters"]
@@ -76,12 +74,3 @@ def test_what_is_given_up_is_found_by_its_trace(kafka: str, tmp_path: Path) -> N
         assert (said["level"], said["stage"], said["trace_id"]) == ("INFO", "suppress", TRACE)
         assert f"notifications-{said['partition']}@" in said["message"]
         assert "a-secret-of-the-collector" not in worker.log_file.read_text(encoding="utf-8")
-
-
-async def produce(running: System, message: Message) -> None:
-    """Put it on Kafka with its headers."""
-    intake = Intake(running.settings)
-    try:
-        await intake.take(running.topics.notifications, [message])
-    finally:
-        await intake.close()

@@ -22,11 +22,10 @@ import httpx
 import pytest
 import yaml
 
-from schemas.codec import Codec
-from schemas.keys import slot_key
 from streams.publish.messages import Message
 from tests.integration.required_tools import tool
-from tests.integration.system import SECONDS_MAX, System, event, now_ms, system, web_url
+from tests.integration.system import SECONDS_MAX, System, event, system, web_url
+from tests.integration.test_continuous_audit import forged
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "ringonce.json").read_text(encoding="utf-8"))
@@ -142,7 +141,7 @@ def test_panels_have_data_and_alerts_fire_in_rehearsed_faults(
             running.produce([event(user, "another_kind", f"dead-{user}") for user in USERS])
             server.until_firing("RingonceProviderBreakerOpen", "RingonceUnknownShare")
 
-            asyncio.run(running.produce_to(running.topics.statuses, [forged(USERS[0])]))
+            asyncio.run(running.produce_to(running.topics.statuses, [forged(USERS[0], "forged", 10**9)]))
             server.until_firing("RingoncePromiseBroken")
 
             running.produce([Message(b"user-000001:order_ready", b"poison") for _ in range(60)])
@@ -168,20 +167,3 @@ def fault(running: System, **what: Any) -> None:
     """Tell the simulators."""
     url = f"{running.simulators['control_url']}/faults"
     urllib.request.urlopen(urllib.request.Request(url, json.dumps(what).encode(), method="POST"), timeout=30).close()
-
-
-def forged(user: str) -> Message:
-    """A status that no stage wrote: another notification of the same slot is being sent."""
-    record = {
-        "notification_id": "forged",
-        "user_id": user,
-        "type": KIND,
-        "state": "SENDING",
-        "reason": "forged",
-        "at": now_ms(),
-        "stage": "deliver",
-        "origin_partition": 0,
-        "origin_offset": 10**9,
-        "attempt": 1,
-    }
-    return Message(slot_key(user, KIND), Codec().encode("Status", record))

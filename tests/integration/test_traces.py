@@ -15,7 +15,6 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
-from streams.publish.intake import Intake
 from streams.publish.messages import Message
 from streams.tracing.context import TRACEPARENT
 from tests.integration.otlp_receiver import Collector, Received, collector
@@ -131,7 +130,7 @@ def test_across_the_schedule(traced: tuple[System, Collector, list[str]]) -> Non
     }
     value = Codec().encode("Notification", record)
     message = Message(slot_key(user, KIND), value, ((TRACEPARENT, CALLER.format(trace).encode()),))
-    asyncio.run(produce(running, message))
+    running.produce([message])
     spans = whole(found, f"{trace:032x}")
     assert chain(spans) == ["suppress", "schedule", "suppress", "deliver"]
     (waited,) = [span for span in spans if span.name == "schedule"]
@@ -139,15 +138,6 @@ def test_across_the_schedule(traced: tuple[System, Collector, list[str]]) -> Non
     assert 1.0 < (waited.ended_ns - waited.started_ns) / 1e9 < SECONDS_MAX
     states = [span.attributes["ringonce.decision"] for span in spans if span.name == "suppress"]
     assert states == ["DEFERRED", "ADMITTED"]
-
-
-async def produce(running: System, message: Message) -> None:
-    """Put it on Kafka with its headers."""
-    intake = Intake(running.settings)
-    try:
-        await intake.take(running.topics.notifications, [message])
-    finally:
-        await intake.close()
 
 
 def fault(running: System, **what: Any) -> None:
@@ -166,7 +156,7 @@ def test_across_a_retry(traced: tuple[System, Collector, list[str]]) -> None:
     for provider in providers:
         fault(running, provider=provider, fault="throttle", retry_after_seconds=1.0)
     message = event(user, KIND, "tried-again")
-    asyncio.run(produce(running, Message(message.key, message.value, ((TRACEPARENT, CALLER.format(trace).encode()),))))
+    running.produce([Message(message.key, message.value, ((TRACEPARENT, CALLER.format(trace).encode()),))])
     running.statuses(lambda seen: "RETRYING" in seen.states("tried-again") or "DEFERRED" in seen.states("tried-again"))
     for provider in providers:
         fault(running, provider=provider, clear=True)
