@@ -7,11 +7,10 @@ A transaction that the server ends because of another one is tried again.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from schemas.records import FINAL_STATES
 from streams.history.address import PostgresAddress
 from streams.history.database import (
     STREAMS,
@@ -19,33 +18,21 @@ from streams.history.database import (
     Claim,
     DatabaseDownError,
     DatabaseRefusesError,
-    FencedError,
     NoHistoryError,
-    Outdated,
-    Part,
     Source,
     check_kept,
     kept_by,
 )
-from streams.history.erasing import ENDED_FOR_GOOD_MS, Erasure, Event, digest_of, without_erased
+from streams.history.erasing import Erasure, Event
 from streams.history.postgres_connection import Connection, PostgresConnection, run
-from streams.history.queries import Page, Query, Search, page_of, search_query, story_of, story_query
-from streams.history.rows import StatusRow, states_of
+from streams.history.rows import states_of
 from streams.history.schema import (
-    ANY_ERASED,
-    CLAIM,
     ERASED_EVENTS,
     EVENTS_OF_USER,
     EVERY_PART,
     MOVE,
     NOTE_ERASURE,
     NOTIFICATIONS,
-    OLDEST,
-    PRUNE_MARKS,
-    PRUNE_STATES,
-    PRUNE_STATUSES,
-    PRUNE_UP_TO,
-    RESUME,
     STATUSES,
     STRAYS_OF_USER,
     Kind,
@@ -54,6 +41,7 @@ from streams.history.schema import (
     statements,
     upsert_states,
 )
+from streams.history.sql import Done, SqlDatabase, that_go_on
 
 MADE_TRIES_MAX: Final = 5
 MADE_AGAIN_SECONDS: Final = 0.2
@@ -68,7 +56,6 @@ def _unnested(columns: Sequence[str]) -> str:
 _INSERT_STATUSES: Final = insert_new(STATUSES, f"SELECT * FROM {_unnested(STATUSES.columns)}")
 _INSERT_ERASED: Final = insert_new(ERASED_EVENTS, f"SELECT * FROM {_unnested(ERASED_EVENTS.columns)}")
 _UPSERT_STATES: Final = upsert_states(f"SELECT * FROM {_unnested(NOTIFICATIONS.columns)}")
-_MOVE: Final = MOVE.replace("COALESCE(?", "COALESCE(?::int8")
 _EVENTS: Final = f"{_unnested(ERASED_EVENTS.key)} AS asked (origin_partition, origin_offset)"
 _ERASED_AMONG: Final = (
     "SELECT erased.origin_partition, erased.origin_offset FROM ringonce_erased_events AS erased "
@@ -87,8 +74,10 @@ _STRAYS: Final = (
 )
 
 
-class PostgresDatabase:
+class PostgresDatabase(SqlDatabase[Connection]):
     """See Database."""
+
+    move = MOVE.replace("COALESCE(?", "COALESCE(?::int8")
 
     def __init__(self, address: PostgresAddress, *, read_only: bool = False, seconds_max: float = 120.0) -> None:
         self._address = address
@@ -120,30 +109,15 @@ class PostgresDatabase:
                 time.sleep(MADE_AGAIN_SECONDS * tried)
         return self._link.transaction(_kept)
 
-    def claim(self, parts: Sequence[Part], owner: str) -> list[Claim]:
-        """See Database."""
-
-        def take(connection: Connection) -> list[Claim]:
-            return [Claim(part, *run(connection, CLAIM, (*part, owner)).fetchall()[0]) for part in sorted(parts)]
-
-        return self._link.transaction(take)
-
-    def resume(self, claims: Sequence[Claim]) -> list[Claim]:
-        """See Database."""
-        rows = self._link.transaction(lambda connection: run(connection, RESUME).fetchall())
-        kept = {(stream, number): (epoch, at) for stream, number, epoch, at in rows}
-        now = [(claim, kept.get(claim.part)) for claim in claims]
-        return [claim._replace(next_offset=row[1]) for claim, row in now if row is not None and row[0] == claim.epoch]
-
     def write(self, batch: Batch) -> int:
         """See Database."""
 
         def put(connection: Connection) -> int:
             for claim in sorted(batch.claims):
-                _hold(connection, claim)
+                self._hold(connection, claim)
             if not batch.statuses:
                 return 0
-            kept, found = _without_erased(connection, batch.statuses)
+            kept, found = self._without_erased(connection, batch.statuses)
             now_ms = max(row.at_ms for row in batch.statuses)
             for statement, rows in (
                 (_INSERT_STATUSES, kept),
@@ -162,17 +136,13 @@ class PostgresDatabase:
 
         def remove(connection: Connection) -> int:
             if claim is not None:
-                _hold(connection, claim._replace(next_offset=None))
+                self._hold(connection, claim._replace(next_offset=None))
             # Whoever writes statuses moves a row of these first: he has ended, or sees the mark.
             run(connection, _LOCK_PARTS)
             run(connection, _TOUCH_PARTS)
             run(connection, NOTE_ERASURE, (erasure.digest, before_ms))
             events = run(connection, EVENTS_OF_USER, (user, user, before_ms)).fetchall()
-            still = [
-                (*event, before_ms)
-                for *event, state, at_ms in events
-                if state not in FINAL_STATES or at_ms > before_ms - ENDED_FOR_GOOD_MS
-            ]
+            still = that_go_on(events, before_ms)
             if still:
                 run(connection, _INSERT_ERASED, _columns(still))
             strays = run(connection, STRAYS_OF_USER, (user, before_ms)).fetchall()
@@ -186,32 +156,6 @@ class PostgresDatabase:
 
         return self._link.transaction(remove)
 
-    def prune(self, claim: Claim, outdated: Outdated) -> int | None:
-        """See Database."""
-        partition = claim.part.number
-
-        def remove(connection: Connection) -> int | None:
-            _hold(connection, claim._replace(next_offset=None))
-            for statement in PRUNE_MARKS:
-                run(connection, statement, (outdated.marks_before_ms,))
-            asked = (partition, outdated.rows_max, outdated.said_before_ms)
-            (last,) = run(connection, PRUNE_UP_TO, asked).fetchall()[0]
-            if last is not None:
-                run(connection, PRUNE_STATES, (partition, last, last))
-                run(connection, PRUNE_STATUSES, (partition, last))
-            oldest = run(connection, OLDEST, (partition,)).fetchone()
-            return None if oldest is None else int(oldest[0])
-
-        return self._link.transaction(remove)
-
-    def search(self, search: Search) -> Page:
-        """See Database."""
-        return page_of(search, self._read(search_query(search)))
-
-    def story(self, user_id: str, type: str, notification_id: str) -> list[StatusRow]:
-        """See Database."""
-        return story_of(self._read(story_query(user_id, type, notification_id)))
-
     def interrupt(self) -> None:
         """See Database."""
         self._link.interrupt()
@@ -220,8 +164,18 @@ class PostgresDatabase:
         """See Database."""
         self._link.close()
 
-    def _read(self, query: Query) -> list[tuple[Any, ...]]:
-        return self._link.transaction(lambda connection: run(connection, query.text, query.values).fetchall())
+    def _transaction(self, work: Callable[[Connection], Done]) -> Done:
+        return self._link.transaction(work)
+
+    def _run(self, connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+        return run(connection, statement, values)
+
+    def _erased_among(self, connection: Connection, events: Sequence[Event]) -> set[Event]:
+        return {(row[0], row[1]) for row in run(connection, _ERASED_AMONG, _columns(events)).fetchall()}
+
+    def _said_before(self, connection: Connection, oldest_ms: int, digests: Sequence[str]) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = run(connection, _SAID_BEFORE, (oldest_ms, [*digests])).fetchall()
+        return found
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -244,26 +198,3 @@ def _make_parts(connection: Connection, partitions: int) -> None:
     # So that an erasure finds every row that a writer of statuses may move, also of what nobody has claimed yet.
     for number in range(partitions):
         run(connection, EVERY_PART, (STREAMS[0], number))
-
-
-def _hold(connection: Connection, claim: Claim) -> None:
-    if run(connection, _MOVE, (claim.next_offset, *claim.part, claim.epoch)).rowcount != 1:
-        raise FencedError(f"{claim.part.stream}-{claim.part.number} has another owner")
-
-
-def _without_erased(connection: Connection, rows: list[StatusRow]) -> tuple[list[StatusRow], set[Event]]:
-    """Return what is to be written, and the events that are passed over from now on."""
-    oldest_ms = min(row.at_ms for row in rows)
-    users, events = run(connection, ANY_ERASED, (oldest_ms,)).fetchall()[0]
-    if not users and not events:
-        return rows, set()
-    erased: set[Event] = set()
-    if events:
-        asked = sorted({(row.origin_partition, row.origin_offset) for row in rows})
-        erased = {(row[0], row[1]) for row in run(connection, _ERASED_AMONG, _columns(asked)).fetchall()}
-    said_before: dict[str, int] = {}
-    if users:
-        digests = {digest_of(user): user for user in {row.user_id for row in rows}}
-        found = run(connection, _SAID_BEFORE, (oldest_ms, list(digests))).fetchall()
-        said_before = {digests[digest]: before_ms for digest, before_ms in found}
-    return without_erased(rows, said_before, erased)

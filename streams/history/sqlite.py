@@ -10,9 +10,8 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from schemas.records import FINAL_STATES
 from streams.history.address import SqliteAddress
 from streams.history.database import (
     STREAMS,
@@ -20,31 +19,19 @@ from streams.history.database import (
     Claim,
     DatabaseDownError,
     DatabaseRefusesError,
-    FencedError,
     NoHistoryError,
-    Outdated,
-    Part,
     Source,
     check_kept,
     kept_by,
 )
-from streams.history.erasing import ENDED_FOR_GOOD_MS, Erasure, Event, digest_of, without_erased
-from streams.history.queries import Page, Query, Search, page_of, search_query, story_of, story_query
-from streams.history.rows import StatusRow, states_of
+from streams.history.erasing import Erasure, Event
+from streams.history.rows import states_of
 from streams.history.schema import (
-    ANY_ERASED,
-    CLAIM,
     ERASED_EVENTS,
     EVENTS_OF_USER,
     EVERY_PART,
     MOVE,
     NOTE_ERASURE,
-    OLDEST,
-    PRUNE_MARKS,
-    PRUNE_STATES,
-    PRUNE_STATUSES,
-    PRUNE_UP_TO,
-    RESUME,
     STATUSES,
     STRAYS_OF_USER,
     Kind,
@@ -52,6 +39,7 @@ from streams.history.schema import (
     statements,
     upsert_states,
 )
+from streams.history.sql import Done, SqlDatabase, that_go_on
 
 BUSY_SECONDS_MAX: Final = 10.0  # that another writer of the same file is waited for
 # What passes, or what a person mends without a new start: a lock, a full disk, a disk that fails.
@@ -73,11 +61,12 @@ _SAID_BEFORE: Final = (
     "WHERE said_before_ms >= ? AND user_digest IN (SELECT value FROM json_each(?))"
 )
 _OF_EVENT: Final = "WHERE origin_partition = ? AND origin_offset = ?"
-Done = TypeVar("Done")
 
 
-class SqliteDatabase:
+class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
     """See Database."""
+
+    move = MOVE
 
     def __init__(self, address: SqliteAddress, *, read_only: bool = False) -> None:
         self._address = address
@@ -106,30 +95,15 @@ class SqliteDatabase:
         kept = self._transaction(lambda connection: connection.execute("SELECT * FROM ringonce_history").fetchall())
         return check_kept(dict(kept), source)
 
-    def claim(self, parts: Sequence[Part], owner: str) -> list[Claim]:
-        """See Database."""
-
-        def take(connection: sqlite3.Connection) -> list[Claim]:
-            return [Claim(part, *connection.execute(CLAIM, (*part, owner)).fetchall()[0]) for part in sorted(parts)]
-
-        return self._transaction(take)
-
-    def resume(self, claims: Sequence[Claim]) -> list[Claim]:
-        """See Database."""
-        rows = self._transaction(lambda connection: connection.execute(RESUME).fetchall())
-        kept = {(stream, number): (epoch, at) for stream, number, epoch, at in rows}
-        now = [(claim, kept.get(claim.part)) for claim in claims]
-        return [claim._replace(next_offset=row[1]) for claim, row in now if row is not None and row[0] == claim.epoch]
-
     def write(self, batch: Batch) -> int:
         """See Database."""
 
         def put(connection: sqlite3.Connection) -> int:
             for claim in batch.claims:
-                _hold(connection, claim)
+                self._hold(connection, claim)
             if not batch.statuses:
                 return 0
-            kept, found = _without_erased(connection, batch.statuses)
+            kept, found = self._without_erased(connection, batch.statuses)
             now_ms = max(row.at_ms for row in batch.statuses)
             _put(connection, lambda values: insert_new(STATUSES, values), kept)
             _put(connection, upsert_states, states_of(kept))
@@ -144,14 +118,10 @@ class SqliteDatabase:
 
         def remove(connection: sqlite3.Connection) -> int:
             if claim is not None:
-                _hold(connection, claim._replace(next_offset=None))
+                self._hold(connection, claim._replace(next_offset=None))
             connection.execute(NOTE_ERASURE, (erasure.digest, before_ms))
             events = connection.execute(EVENTS_OF_USER, (user, user, before_ms)).fetchall()
-            still = [
-                (*event, before_ms)
-                for *event, state, at_ms in events
-                if state not in FINAL_STATES or at_ms > before_ms - ENDED_FOR_GOOD_MS
-            ]
+            still = that_go_on(events, before_ms)
             _put(connection, lambda values: insert_new(ERASED_EVENTS, values), still)
             strays = connection.execute(STRAYS_OF_USER, (user, before_ms)).fetchall()
             one = "DELETE FROM ringonce_statuses WHERE status_partition = ? AND status_offset = ?"
@@ -166,32 +136,6 @@ class SqliteDatabase:
             return self._transaction(remove)
         finally:
             self._overwrite(False)
-
-    def prune(self, claim: Claim, outdated: Outdated) -> int | None:
-        """See Database."""
-        partition = claim.part.number
-
-        def remove(connection: sqlite3.Connection) -> int | None:
-            _hold(connection, claim._replace(next_offset=None))
-            for statement in PRUNE_MARKS:
-                connection.execute(statement, (outdated.marks_before_ms,))
-            asked = (partition, outdated.rows_max, outdated.said_before_ms)
-            (last,) = connection.execute(PRUNE_UP_TO, asked).fetchone()
-            if last is not None:
-                connection.execute(PRUNE_STATES, (partition, last, last))
-                connection.execute(PRUNE_STATUSES, (partition, last))
-            oldest = connection.execute(OLDEST, (partition,)).fetchone()
-            return None if oldest is None else int(oldest[0])
-
-        return self._transaction(remove)
-
-    def search(self, search: Search) -> Page:
-        """See Database."""
-        return page_of(search, self._read(search_query(search)))
-
-    def story(self, user_id: str, type: str, notification_id: str) -> list[StatusRow]:
-        """See Database."""
-        return story_of(self._read(story_query(user_id, type, notification_id)))
 
     def interrupt(self) -> None:
         """See Database."""
@@ -210,8 +154,16 @@ class SqliteDatabase:
         with suppress(sqlite3.Error):  # what fails here fails in the transaction, where it is said
             self._connected().execute(f"PRAGMA secure_delete = {'ON' if on else 'OFF'}")
 
-    def _read(self, query: Query) -> list[Any]:
-        return self._transaction(lambda connection: connection.execute(query.text, query.values).fetchall())
+    def _run(self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+        return connection.execute(statement, values)
+
+    def _erased_among(self, connection: sqlite3.Connection, events: Sequence[Event]) -> set[Event]:
+        return set(connection.execute(_ERASED_AMONG, (json.dumps(events),)).fetchall())
+
+    def _said_before(
+        self, connection: sqlite3.Connection, oldest_ms: int, digests: Sequence[str]
+    ) -> list[tuple[str, int]]:
+        return connection.execute(_SAID_BEFORE, (oldest_ms, json.dumps(digests))).fetchall()
 
     def _transaction(self, work: Callable[[sqlite3.Connection], Done]) -> Done:
         try:
@@ -257,11 +209,6 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute(query).fetchone() is not None
 
 
-def _hold(connection: sqlite3.Connection, claim: Claim) -> None:
-    if connection.execute(MOVE, (claim.next_offset, *claim.part, claim.epoch)).rowcount != 1:
-        raise FencedError(f"{claim.part.stream}-{claim.part.number} has another owner")
-
-
 def _put(connection: sqlite3.Connection, statement: Callable[[str], str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows, many with each statement; what is left over, row by row."""
     if not rows:
@@ -273,21 +220,3 @@ def _put(connection: sqlite3.Connection, statement: Callable[[str], str], rows: 
         for start in range(0, whole, ROWS_AT_ONCE):
             connection.execute(text, [value for row in rows[start : start + ROWS_AT_ONCE] for value in row])
     connection.executemany(statement(f"VALUES {one}"), rows[whole:])
-
-
-def _without_erased(connection: sqlite3.Connection, rows: list[StatusRow]) -> tuple[list[StatusRow], set[Event]]:
-    """Return what is to be written, and the events that are passed over from now on."""
-    oldest_ms = min(row.at_ms for row in rows)
-    users, events = connection.execute(ANY_ERASED, (oldest_ms,)).fetchall()[0]
-    if not users and not events:
-        return rows, set()
-    erased: set[Event] = set()
-    if events:
-        asked = sorted({(row.origin_partition, row.origin_offset) for row in rows})
-        erased = set(connection.execute(_ERASED_AMONG, (json.dumps(asked),)).fetchall())
-    said_before: dict[str, int] = {}
-    if users:
-        digests = {digest_of(user): user for user in {row.user_id for row in rows}}
-        found = connection.execute(_SAID_BEFORE, (oldest_ms, json.dumps(list(digests)))).fetchall()
-        said_before = {digests[digest]: before_ms for digest, before_ms in found}
-    return without_erased(rows, said_before, erased)
