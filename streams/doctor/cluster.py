@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from streams.doctor.finding import Finding, fail, ok, skip, warn
 from streams.settings import Settings, kafka_client_options
-from streams.topics import ensure_topics, topic_specs
+from streams.topics import configs_of, ensure_topics, topic_specs
 
 COPIES_WANTED: Final = 3
 SHOWN_MAX: Final = 5
@@ -57,10 +57,7 @@ def _copies(settings: Settings, brokers: int) -> Iterator[Finding]:
 
 async def _configs(admin: AIOKafkaAdminClient, broker: int) -> dict[str, str]:
     resource = ConfigResource(ConfigResourceType.BROKER, str(broker))
-    configs: dict[str, str] = {}
-    for response in await admin.describe_configs([resource]):
-        for _, _, _, _, entries in response.resources:
-            configs |= {entry[0]: entry[1] for entry in entries}
+    configs = configs_of(await admin.describe_configs([resource])).get(str(broker))
     if not configs:
         raise KafkaError("none were shown")
     return configs

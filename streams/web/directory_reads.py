@@ -10,8 +10,7 @@ from aiohttp import web
 from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
 from streams.stages.deliver import DeliverLane
-from streams.web.problems import problem
-from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Routing, passed_on
+from streams.web.routing import Here, Routing
 
 MOVING = "the partition of this user is moving to another worker"
 
@@ -41,8 +40,4 @@ class DirectoryReads:
             lane = cast("DeliverLane | None", self._app.lanes.lanes("deliver").get(owner.partition))
             if lane is not None and lane.directory_is_read:
                 return read(owner.partition, self._table.read(owner.partition, [key])[0])
-        if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
-            answer = await self._routing.forward(owner.url, *path, query=request.rel_url.raw_query_string)
-            if answer is not None:
-                return passed_on(answer)
-        return problem(503, MOVING)
+        return await self._routing.of_owner(request, owner, path, MOVING, request.rel_url.raw_query_string)

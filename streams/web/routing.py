@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from schemas.keys import partition_of
 from streams.lane.app import LaneApp
 from streams.lane.table import LaneTable
 from streams.web.forwarded import FORWARD_SECONDS_MAX, Forwarded, Forwarder
+from streams.web.problems import problem
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +46,6 @@ class Moving:
 
 
 Owner = Here | Elsewhere | Moving
-
-
-def passed_on(answer: Forwarded) -> web.Response:
-    """Return what another worker has answered."""
-    kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-    return web.Response(body=answer.content, status=answer.status_code, headers=kept)
 
 
 class Routing:
@@ -112,6 +107,20 @@ class Routing:
             )
         # The address of a worker that is gone may be somebody else's by now.
         return answer if answer.headers.get(SYSTEM_HEADER) == self._app.conf.id else None
+
+    async def of_owner(
+        self, request: web.Request, owner: Owner, path: Sequence[bytes], moving: str, query: str = ""
+    ) -> web.Response:
+        """Return what the owner answers, if that is another worker, and it answers; else 503 with `moving`.
+
+        What was forwarded is not forwarded again: two workers that disagree would go on for ever.
+        """
+        if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
+            answer = await self.forward(owner.url, *path, query=query)
+            if answer is not None:
+                kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+                return web.Response(body=answer.content, status=answer.status_code, headers=kept)
+        return problem(503, moving)
 
     async def doubt_after_pauses(self) -> None:
         """Run beside the worker: notice when the process stood still for so long that it may have lost partitions.

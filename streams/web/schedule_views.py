@@ -22,7 +22,7 @@ from streams.web.asked import Asked
 from streams.web.contract.schedule import CommandBody, MoveBody
 from streams.web.problems import problem
 from streams.web.routes import Routes
-from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Routing, passed_on
+from streams.web.routing import FORWARDED_HEADER, Here, Routing
 from streams.web.schedule_reads import cut, of_id, of_slot, of_stretch, stretch_of
 
 ANSWER_SECONDS_MAX = 10.0
@@ -88,11 +88,8 @@ class ScheduleViews:
             decider = self._deciders().get(owner.partition)
             if decider is not None:
                 return read(decider)
-        if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
-            answer = await self._routing.forward(owner.url, b"schedule", *(part.encode() for part in path))
-            if answer is not None:
-                return passed_on(answer)
-        return problem(503, MOVING)
+        asked = (b"schedule", *(part.encode() for part in path))
+        return await self._routing.of_owner(request, owner, asked, MOVING)
 
     async def stretch(self, asked: Asked) -> web.Response:
         """What is due within a stretch of time, of all workers, in due order."""

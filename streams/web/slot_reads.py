@@ -12,6 +12,8 @@ from streams.stages.slots_table import place_key
 from streams.stories.follower import Stories
 from streams.types_file import NotificationTypes
 
+MOVING = "the partition of this slot is moving to another worker"
+
 
 class SlotReads(NamedTuple):
     """The table of slots, the types, and the stories, which count what was suppressed; None: nobody counts."""

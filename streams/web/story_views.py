@@ -31,14 +31,13 @@ from streams.web.explain_reads import ExplainReads, one_sentence
 from streams.web.outlook_reads import outlook_of
 from streams.web.problems import problem
 from streams.web.routes import Routes, View
-from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Owner, Routing, passed_on
+from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Owner, Routing
 from streams.web.schedule_views import target_of
-from streams.web.slot_reads import SlotReads
+from streams.web.slot_reads import MOVING, SlotReads
 from streams.web.story_documents import said_document
 from streams.web.story_queries import Page, page_of, question_of
 from streams.web.story_reads import StoryReads, cut
 
-MOVING = "the partition of this slot is moving to another worker"
 USER_MOVING = "partitions are moving to another worker"
 OFF = "no stories are told here: RINGONCE_STORIES_HOURS is 0"
 NOT_KNOWN = Outlook("NOT_KNOWN", "what its user wants is not known right now, as his partition is moving")
@@ -113,11 +112,8 @@ class StoryViews:
 
     async def _elsewhere(self, request: web.Request, owner: Owner, *path: bytes) -> web.Response:
         """Return what the owner answers, if it is another worker, and answers."""
-        if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in request.headers:
-            answer = await self._routing.forward(owner.url, *path, query=request.rel_url.raw_query_string)
-            if answer is not None:
-                return passed_on(answer)
-        return problem(503, MOVING)
+        query = request.rel_url.raw_query_string
+        return await self._routing.of_owner(request, owner, path, MOVING, query)
 
     async def story(self, asked: Asked) -> web.Response:
         """200 with all that is told of one notification; 404 where it is certain that nothing is."""
@@ -130,11 +126,7 @@ class StoryViews:
             return web.json_response(found)
         if not isinstance(self._owner(target.slot), Here):
             return problem(503, MOVING)
-        kept = f"in the last {told.reads.stories.keep_ms // 3_600_000} hours"
-        slot = f"{target.user_id}:{target.type}"
-        return problem(
-            404, f"nothing was decided on {target.notification_id} of {slot} {kept}, and it is not scheduled"
-        )
+        return problem(404, told.reads.nothing(f"{target.notification_id} of {target.user_id}:{target.type}"))
 
     async def recent(self, asked: Asked) -> web.Response:
         """200 with a user's notifications over all types, the newest first; 503 where a worker does not answer."""

@@ -13,8 +13,8 @@ from streams.lane.app import LaneApp, LaneWeb
 from streams.web.asked import Asked
 from streams.web.problems import CallersMistakes, problem, problems
 from streams.web.routes import Routes
-from streams.web.routing import FORWARDED_HEADER, Elsewhere, Here, Routing, passed_on
-from streams.web.slot_reads import SlotReads
+from streams.web.routing import Here, Routing
+from streams.web.slot_reads import MOVING, SlotReads
 
 
 def add_views(routes: Routes, app: LaneApp, slots: SlotReads) -> Routing:
@@ -43,11 +43,8 @@ def add_views(routes: Routes, app: LaneApp, slots: SlotReads) -> Routing:
         owner = routing.owner(slots.table, "suppress", key)
         if isinstance(owner, Here):
             return _state(slots, owner.partition, key, user, kind)
-        if isinstance(owner, Elsewhere) and FORWARDED_HEADER not in asked.request.headers:
-            answer = await routing.forward(owner.url, b"slots", user.encode(), kind.encode())
-            if answer is not None:
-                return passed_on(answer)
-        return problem(503, "the partition of this slot is moving to another worker")
+        path = (b"slots", user.encode(), kind.encode())
+        return await routing.of_owner(asked.request, owner, path, MOVING)
 
     routes.add("live", live)
     routes.add("ready", ready)
