@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from streams.settings import Settings, kafka_client_options
 
@@ -247,8 +247,7 @@ async def _compare(admin: AIOKafkaAdminClient, specs: list[TopicSpec], settings:
         return []
     differences = []
     described = {topic["topic"]: topic for topic in await admin.describe_topics([spec.name for spec in specs])}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, spec.name) for spec in specs]
-    configs = _configs(await admin.describe_configs(resources))
+    configs = await _topic_configs(admin, [spec.name for spec in specs])
     for spec in specs:
         partitions = described[spec.name]["partitions"]
         if len(partitions) != settings.partitions:
@@ -265,7 +264,22 @@ async def _compare(admin: AIOKafkaAdminClient, specs: list[TopicSpec], settings:
     return differences
 
 
-def _configs(responses: list[Any]) -> dict[str, dict[str, str]]:
+async def _topic_configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    """Ask until the broker that answers knows all topics: of several, one may know a new topic later than the other."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    clock = asyncio.get_running_loop().time
+    until = clock() + VISIBLE_SECONDS_MAX
+    while True:
+        try:
+            return configs_of(await admin.describe_configs(resources))
+        except UnknownTopicOrPartitionError:
+            if clock() > until:
+                raise
+        await asyncio.sleep(0.05)
+
+
+def configs_of(responses: list[Any]) -> dict[str, dict[str, str]]:
+    """Return what the cluster says of the settings of topics or brokers, by their names. Raises KafkaError."""
     configs: dict[str, dict[str, str]] = {}
     for response in responses:
         for code, message, _, name, entries in response.resources:
