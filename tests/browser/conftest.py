@@ -30,7 +30,7 @@ DESKTOP = (1440, 900)
 PHONE = (360, 740)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, fresh. Tests are skipped where there is none, and fail where it is required."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
@@ -45,7 +45,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(chromium: Browser, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Two workers that have their partitions and know all devices; only where there is a browser to look at them."""
     prefix = f"t{uuid.uuid4().hex[:10]}-"
@@ -60,7 +60,7 @@ def running(chromium: Browser, kafka: str, tmp_path_factory: pytest.TempPathFact
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def url(running: System) -> str:
     """Where the first worker answers."""
     return web_url(running.processes[1])
