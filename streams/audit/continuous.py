@@ -89,7 +89,9 @@ class ContinuousAudit:
         read = sum(len(records) for records in got.values())
         sampled = sum(self._take(tp, records) for tp, records in got.items())
         now = time.time_ns() // 1_000_000
-        self._tell(self.sample.judge(now))
+        for violations in self.sample.judge(now):
+            self._tell(violations)
+            await asyncio.sleep(0)
         self._tell(self._unswept(now))
         if read == RECORDS_MAX:
             await self._keep_up(consumer)

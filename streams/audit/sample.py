@@ -19,6 +19,7 @@ from streams.audit.slot_checks import check_slot
 ALL = 1 << 32  # the values that a CRC-32 can have
 SLOTS_MAX = 20_000  # about 1 kB each
 ROWS_MAX = 400  # of one slot; a slot with more is one that somebody floods
+SLICE_SLOTS = 20  # judged at once, some 2 ms of the event loop; then others have their turn
 SETTLE_MS = 60_000  # how long a verdict may be under way while workers come and go
 TOLD_MAX = 10_000
 
@@ -45,6 +46,7 @@ class SlotSample:
         self._below = ALL
         self._slots: dict[bytes, Watched] = {}
         self._touched: set[bytes] = set()
+        self._open: dict[bytes, list[int]] = {}  # of the slots with some: until when each admitted one may go on
         self._told: set[str] = set()
         self.checked = 0
         self.overdue = 0
@@ -88,22 +90,33 @@ class SlotSample:
         """Let go of all slots: what comes next is not what follows."""
         self._slots.clear()
         self._touched.clear()
+        self._open.clear()
 
-    def judge(self, now: int) -> list[Violation]:
-        """Return what is broken and was not told before; forget the slots whose time is over."""
-        found: list[Violation] = []
-        for slot in self._touched:
-            watched, rules = self._slots.get(slot), self._rules_of(slot)
-            if watched is None or rules is None:
-                continue
-            for violation in judge_slot(slot, watched, rules):
-                if violation.sentence not in self._told and len(self._told) < TOLD_MAX:
-                    self._told.add(violation.sentence)
-                    found.append(violation)
-        self._touched.clear()
+    def judge(self, now: int) -> Iterator[list[Violation]]:
+        """Yield what is broken and was not told before, some slots at a time; forget those whose time is over.
+
+        Nothing may be added before the last of it.
+        """
+        touched, self._touched = list(self._touched), set()
+        for start in range(0, len(touched), SLICE_SLOTS):
+            yield [each for slot in touched[start : start + SLICE_SLOTS] for each in self._judged(slot)]
         self._slots = {slot: watched for slot, watched in self._slots.items() if watched.forget_at > now}
-        self.overdue = sum(_overdue(watched, now) for watched in self._slots.values())
-        return found
+        self._open = {slot: ends for slot, ends in self._open.items() if slot in self._slots}
+        self.overdue = sum(until + SETTLE_MS < now for ends in self._open.values() for until in ends)
+
+    def _judged(self, slot: bytes) -> Iterator[Violation]:
+        watched, rules = self._slots.get(slot), self._rules_of(slot)
+        if watched is None:
+            return
+        self._open.pop(slot, None)
+        if ends := _open_until(watched):
+            self._open[slot] = ends
+        if rules is None:
+            return
+        for violation in judge_slot(slot, watched, rules):
+            if violation.sentence not in self._told and len(self._told) < TOLD_MAX:
+                self._told.add(violation.sentence)
+                yield violation
 
 
 def judge_slot(slot: bytes, watched: Watched, rules: Rules) -> Iterator[Violation]:
@@ -155,12 +168,12 @@ def _claimed(slot: bytes, rows: list[StatusRow]) -> Iterator[Violation]:
             yield Violation("P2", sentence, row.at, slot, (row.notification_id,))
 
 
-def _overdue(watched: Watched, now: int) -> int:
-    """How many of the admitted have neither an end nor time left."""
+def _open_until(watched: Watched) -> list[int]:
+    """Until when each of the admitted may go on that has no end yet."""
     open_until: dict[str, int] = {}
     for row in watched.rows:
         if row.state == "ADMITTED":
             open_until[row.notification_id] = row.until or row.at
         elif row.state in FINAL_STATES or row.state == "DEFERRED":
             open_until.pop(row.notification_id, None)
-    return sum(until + SETTLE_MS < now for until in open_until.values())
+    return list(open_until.values())

@@ -43,7 +43,7 @@ class Feed:
         self.say(name, "ACCEPTED", at + 2, origin=origin, slot=slot)
 
     def broken(self, now: int = T) -> list[str]:
-        return [violation.promise for violation in self.sample.judge(now)]
+        return [violation.promise for some in self.sample.judge(now) for violation in some]
 
 
 def test_a_sound_history_passes() -> None:
