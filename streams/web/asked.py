@@ -55,7 +55,9 @@ class Checker:
         body = operation.body
         self._body = None if body is None or body.media_type != JSON else TypeAdapter(body.model)
         self._fields = [] if body is None else body_fields(body.model)
-        self._types = {answer.media_type or PROBLEM for answer in operation.answers.values()} | {PROBLEM}
+        types = {answer.media_type for answer in operation.answers.values()}
+        # Where a success has no content, a header Accept says nothing of it.
+        self._types = None if None in types else {PROBLEM, *(each for each in types if each is not None)}
 
     async def check(self, request: web.Request) -> Asked:
         """Return what is asked for. Raises RefusedError and FaultyError."""
@@ -70,7 +72,7 @@ class Checker:
 
     def _check_accept(self, request: web.Request) -> None:
         accept = ",".join(request.headers.getall("Accept", ()))
-        if accept and accept != "*/*" and not accepts(accept, self._types):
+        if self._types is not None and accept and accept != "*/*" and not accepts(accept, self._types):
             known = ", ".join(sorted(self._types))
             raise RefusedError(406, f"Accept: {accept[:100]!r} takes none of {known}")
 

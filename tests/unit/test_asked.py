@@ -37,7 +37,7 @@ def over_http(scenario: Callable[[Asking], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
         application = web.Application(middlewares=[problems])
         routes = Routes(application.router, "ours")
-        for each in ("postNotifications", "putDevice", "deleteProfile", "schedule", "slot", "cancel"):
+        for each in ("postNotifications", "putDevice", "deleteProfile", "schedule", "slot", "cancel", "end_session"):
             routes.add(each, view)
         server = TestServer(application)
         await server.start_server(auto_decompress=False)
@@ -164,6 +164,16 @@ def test_types_are_agreed_on(headers: dict[str, str], status: int) -> None:
         assert found == status, said
         assert ("retry-after" in answered) == (status == 429)
         assert answered["ringonce-system"] == "ours"
+
+    over_http(scenario)
+
+
+def test_where_an_answer_has_no_content_any_type_is_accepted() -> None:
+    """Many clients ask for JSON whatever they ask; a session must end for them, too."""
+
+    async def scenario(ask: Asking) -> None:
+        for accept in ("application/json", "text/html", ",;"):
+            assert (await ask("DELETE", "/session", Accept=accept))[0] == 200
 
     over_http(scenario)
 
