@@ -346,7 +346,7 @@ class Replay(TypedDict):
 
 
 class AuditEntry(TypedDict):
-    """What somebody did on the web views, or was refused, on `audit-log`."""
+    """What somebody did on the web views or by a command, or was refused, on `audit-log`."""
 
     entry_id: str
     at: int

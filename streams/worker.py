@@ -144,6 +144,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     try:
         await follower.load()
         besides = [audit.run(), follower.run(), *(each.run() for each in (folder, stories) if each is not None)]
+        besides += [run() for run in front.besides]
         if history is not None:
             besides.append(history.run(app.lanes.opened, stop))
         return await _run_app(app, besides, stop, options)

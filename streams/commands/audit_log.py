@@ -31,7 +31,7 @@ def audit_log(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of lines.")] = False,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
 ) -> None:
-    """Show what was done and refused on the web views, read from Kafka."""
+    """Show what was done on the web views and by commands, and what was refused, read from Kafka."""
     quiet_clients()
     settings = load_settings()
     try:
@@ -50,7 +50,7 @@ def audit_log(
 def _line(entry: Mapping[str, Any]) -> str:
     if "unreadable" in entry:
         return f"offset {entry['offset']} cannot be read: {entry['unreadable']}"
-    who = f"{entry['key_name']} ({entry['key_id']})" if entry["key_id"] else entry["by"]
+    who = f"{entry['key_name']} ({entry['key_id'] or entry['by']})" if entry["key_name"] else entry["by"]
     outcome = entry["outcome"] + ("" if entry["status"] is None else f" {entry['status']}")
     line = f"{shown(entry['at'])}  {outcome:<12}  {entry['action']:<18}  {who} at {entry['address']}: "
     line += f"{entry['method']} {entry['target']}" + (f" — {entry['detail']}" if entry["detail"] else "")

@@ -22,6 +22,7 @@ from schemas.registry import RegistryError
 from streams.codec import open_codec
 from streams.commands.asking import get, instant, instant_in, now_ms, quoted, shown, worker_url
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, named_values, out, quiet_clients, say
+from streams.commands.written_down import Doing, written_down
 from streams.kafka_ready import wait_for_kafka
 from streams.policies.broadcasting import ENDS, Action, Counts, Phase, whole
 from streams.publish.broadcast_lines import LINE_BYTES_MAX, read_broadcast, read_user
@@ -113,8 +114,9 @@ def start(
         record, _ = read_broadcast(values, NotificationTypes.load(settings.types_file), now_ms())
     except ValueError as error:
         fail(str(error), 2)
+    doing = Doing("broadcast.start", f"broadcast start {record['broadcast_id']}", values["requested_by"])
     total = _on_kafka(
-        settings, record["broadcast_id"], wait_seconds, lambda kafka: _start(kafka, record, users_file, seconds)
+        settings, record["broadcast_id"], doing, wait_seconds, lambda kafka: _start(kafka, record, users_file, seconds)
     )
     if not dry_run:
         out.print(record["broadcast_id"], markup=False)
@@ -260,13 +262,16 @@ def cancel(broadcast_id: Id, by: By = None, seconds: Seconds = 30.0, wait_second
 def _control(broadcast_id: str, action: Action, by: str | None, seconds: float, wait_seconds: float) -> None:
     settings = load_settings()
     quiet_clients()
-    done = _on_kafka(
-        settings, broadcast_id, wait_seconds, lambda kafka: kafka.control(broadcast_id, action, by or login(), seconds)
-    )
-    said, code = answer_of(done, action, settings.partitions)
-    if code:
-        fail(said, code)
-    out.print(said, markup=False)
+    name, asker = action.lower(), by or login()
+    doing = Doing(f"broadcast.{name}", f"broadcast {name} {broadcast_id}", asker)
+
+    async def control(kafka: BroadcastCommands) -> str:
+        said, code = answer_of(await kafka.control(broadcast_id, action, asker, seconds), action, settings.partitions)
+        if code:
+            fail(said, code)
+        return said
+
+    out.print(_on_kafka(settings, broadcast_id, doing, wait_seconds, control), markup=False)
 
 
 def answer_of(done: Controlled, action: Action, partitions: int) -> tuple[str, int]:
@@ -295,12 +300,17 @@ def answer_of(done: Controlled, action: Action, partitions: int) -> tuple[str, i
 
 
 def _on_kafka(
-    settings: Settings, broadcast_id: str, wait_seconds: float, ask: Callable[[BroadcastCommands], Awaitable[Done]]
+    settings: Settings,
+    broadcast_id: str,
+    doing: Doing,
+    wait_seconds: float,
+    ask: Callable[[BroadcastCommands], Awaitable[Done]],
 ) -> Done:
     async def asked() -> Done:
         await wait_for_kafka(settings, wait_seconds, say)
         await ensure_topics(settings)
-        async with BroadcastCommands(settings, open_codec(settings)) as commands:
+        codec = open_codec(settings)
+        async with written_down(settings, codec, doing), BroadcastCommands(settings, codec) as commands:
             return await ask(commands)
 
     try:

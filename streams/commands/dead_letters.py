@@ -16,6 +16,7 @@ from schemas.registry import RegistryError
 from streams.audit.reading import RecordUnreadableError
 from streams.codec import open_codec
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, out, quiet_clients, say
+from streams.commands.written_down import Doing, written_down
 from streams.kafka_ready import wait_for_kafka
 from streams.publish.dead_letters import DeadLetters, Wanted
 from streams.publish.instants import instant_ms
@@ -108,7 +109,8 @@ def replay(
     async def run(log: DeadLetters) -> list[Any]:
         return list(await log.replay(await log.find(wanted, limit), requested_by, force))
 
-    done = _run(run, wait_seconds)
+    chosen_by = " ".join(places) if places else "--all" if every else str(wanted)
+    done = _run(run, wait_seconds, Doing("dead-letter.replay", f"dead-letters replay {chosen_by}", requested_by))
     for letter, notification_id, refused in done:
         said = f"replayed as {notification_id or 'it is'}" if refused is None else f"not replayed: {refused}"
         out.print(f"{letter.place}: {said}", markup=False)
@@ -118,11 +120,11 @@ def replay(
         raise typer.Exit(1)
 
 
-def _run(ask: Callable[[DeadLetters], Awaitable[Result]], wait_seconds: float) -> Result:
+def _run(ask: Callable[[DeadLetters], Awaitable[Result]], wait_seconds: float, doing: Doing | None = None) -> Result:
     settings = load_settings()
     quiet_clients()
     try:
-        return asyncio.run(_ask(settings, ask, wait_seconds))
+        return asyncio.run(_ask(settings, ask, wait_seconds, doing))
     except (ProducerFenced, InvalidProducerEpoch):
         fail("another replay of the same partition has begun; what this one had not replayed, it left")
     except KafkaError as error:
@@ -133,10 +135,17 @@ def _run(ask: Callable[[DeadLetters], Awaitable[Result]], wait_seconds: float) -
         fail(f"the schema registry at {settings.schema_registry_url}: {error}")
 
 
-async def _ask(settings: Settings, ask: Callable[[DeadLetters], Awaitable[Result]], wait_seconds: float) -> Result:
+async def _ask(
+    settings: Settings, ask: Callable[[DeadLetters], Awaitable[Result]], wait_seconds: float, doing: Doing | None
+) -> Result:
     await wait_for_kafka(settings, wait_seconds, say)
     await ensure_topics(settings)
-    return await ask(DeadLetters(settings, open_codec(settings)))
+    codec = open_codec(settings)
+    letters = DeadLetters(settings, codec)
+    if doing is None:
+        return await ask(letters)
+    async with written_down(settings, codec, doing):
+        return await ask(letters)
 
 
 def _place(text: str) -> tuple[int, int]:

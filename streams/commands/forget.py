@@ -13,10 +13,12 @@ from schemas.poison import PoisonError
 from schemas.registry import RegistryError
 from streams.codec import open_codec
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, fail, login, out, quiet_clients, say
+from streams.commands.written_down import Doing, written_down
 from streams.kafka_ready import wait_for_kafka
 from streams.publish.erasure_document import erasure_document
 from streams.publish.schedule_commands import Forgotten, ScheduleCommands
 from streams.settings import Settings, load_settings
+from streams.topics import ensure_topics
 
 
 def register(app: typer.Typer) -> None:
@@ -53,5 +55,7 @@ def forget(
 
 async def _forget(settings: Settings, user: str, requested_by: str, seconds: float, wait_seconds: float) -> Forgotten:
     await wait_for_kafka(settings, wait_seconds, say)
-    async with ScheduleCommands(settings, open_codec(settings)) as commands:
+    await ensure_topics(settings)
+    codec, doing = open_codec(settings), Doing("user.erase", f"forget {user}", requested_by)
+    async with written_down(settings, codec, doing), ScheduleCommands(settings, codec) as commands:
         return await commands.forget(user, requested_by, seconds)

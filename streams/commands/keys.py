@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from streams.commands.asking import instant, instant_in, shown
 from streams.commands.terminal import fail, out, say
+from streams.commands.written_down import note_afterwards
 from streams.setting_error import ENV_PREFIX
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 from streams.web.security.keys import PREFIX, ApiKey, new_key, state_of
 from streams.web.security.keys_file import KeysFileError, change_keys, read_keys
 from streams.web.security.scopes import SCOPES, Scope
@@ -38,7 +39,8 @@ def create(
     expires_in: Annotated[str | None, typer.Option(help="For how long it is good: 90d, 12h.")] = None,
 ) -> None:
     """Make a key and show it, this once: only a hash of it is kept."""
-    path = _file()
+    settings = load_settings()
+    path = _file(settings)
     unknown = set(scope) - set(SCOPES)
     if unknown:
         fail(f"--scope: must be {', '.join(SCOPES)}, is {', '.join(sorted(unknown))}", 2)
@@ -64,6 +66,7 @@ def create(
         fail(str(error))
     say(f"{key.id}: {name}, {', '.join(scopes)}{'' if until is None else f', until {shown(until)}'}. Keep it now:")
     out.print(token, markup=False)
+    note_afterwards(settings, "key.create", f"keys create {key.id} --name {name} --scope {' --scope '.join(scopes)}")
 
 
 def list_keys(
@@ -71,7 +74,7 @@ def list_keys(
 ) -> None:
     """Show all keys; of none of them what it is."""
     try:
-        keys = read_keys(_file())
+        keys = read_keys(_file(load_settings()))
     except KeysFileError as error:
         fail(str(error))
     now = _now_ms()
@@ -88,6 +91,7 @@ def list_keys(
 
 def revoke(key_id: Annotated[str, typer.Argument(help="Its id; of a key that leaked, all of it will do.")]) -> None:
     """Make a key worthless, and end the sessions that were begun with it."""
+    settings = load_settings()
     if key_id.startswith(f"{PREFIX}_"):
         key_id = key_id.split("_")[1]
 
@@ -101,14 +105,15 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Its id; of a key that lea
         )
 
     try:
-        change_keys(_file(), without)
+        change_keys(_file(settings), without)
     except KeysFileError as error:
         fail(str(error))
     say(f"{key_id} is revoked")
+    note_afterwards(settings, "key.revoke", f"keys revoke {key_id}")
 
 
-def _file() -> Path:
-    path = load_settings().api.keys_file
+def _file(settings: Settings) -> Path:
+    path = settings.api.keys_file
     if path is None:
         fail(f"{ENV_PREFIX}API_KEYS_FILE: must name the file of API keys, the same for all workers of this machine", 2)
     return path

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from schemas.codec import Codec
 from streams.lane.app import LaneApp
@@ -61,9 +61,10 @@ class FrontParts:
 
 @dataclass(slots=True)
 class Front:
-    """What was installed and has to be closed, in the order in which it was opened."""
+    """What was installed and has to be closed, in the order in which it was opened; and what runs beside it."""
 
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    besides: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
 
     async def close(self) -> None:
         """Close all of it."""
@@ -78,7 +79,7 @@ def install_front(parts: FrontParts) -> Front:
     routes = Routes.of(app)
     slots = SlotReads(cast(LaneTable, app.tables["slots"]), types, parts.stories)
     routing = add_views(routes, app, slots)
-    log = install_security(app, parts.security or open_security(settings), routing, codec)
+    guard = install_security(app, parts.security or open_security(settings), routing, codec)
     commands = ScheduleCommands(settings, codec)
     broadcasts = BroadcastCommands(settings, codec)
     intake = Intake(settings)
@@ -101,5 +102,6 @@ def install_front(parts: FrontParts) -> Front:
     add_openapi_view(routes)
     add_docs_views(routes)
     return Front(
-        [routing.close, commands.close, broadcasts.close, intake.close, stories.close, history.close, log.close]
+        [routing.close, commands.close, broadcasts.close, intake.close, stories.close, history.close, guard.close],
+        guard.besides,
     )

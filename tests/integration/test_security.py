@@ -153,6 +153,66 @@ def test_a_session_begun_at_one_worker_holds_at_the_other(guarded: Guarded) -> N
     wait_until(lambda: log_of(guarded, action="session.begin", key_id=guarded.key_id("read+send+admin")))
 
 
+def test_what_is_done_from_a_shell_is_written_down_too(guarded: Guarded) -> None:
+    """Before and after, by whom, on which host, and how it ended; of a key that was made, nothing to log in with."""
+    user = f"nobody-{uuid.uuid4().hex}"
+    done = ringonce(guarded.system, guarded.keys_file, "forget", user, "--requested-by", "ada")
+    assert done.returncode == 0, done.stderr
+    after, before = log_of(guarded, target=f"forget {user}")
+    assert [before["outcome"], after["outcome"]] == ["STARTED", "DONE"]
+    assert before["entry_id"] == after["entry_id"]
+    for entry in (before, after):
+        assert (entry["action"], entry["by"], entry["key_name"]) == ("user.erase", "shell", "ada")
+        assert (entry["method"], entry["address"], entry["status"]) == ("ringonce", socket.gethostname(), None)
+    late = ringonce(guarded.system, guarded.keys_file, "broadcast", "cancel", f"none-{user}")
+    assert late.returncode == 1, late.stderr
+    failed, _ = log_of(guarded, target=f"broadcast cancel none-{user}")
+    assert (failed["action"], failed["outcome"], failed["detail"]) == ("broadcast.cancel", "FAILED", "exit code 1")
+    replayed = ringonce(guarded.system, guarded.keys_file, "dead-letters", "replay", "--all")
+    assert replayed.returncode == 0, replayed.stderr
+    assert [each["outcome"] for each in log_of(guarded, target="dead-letters replay --all")] == ["DONE", "STARTED"]
+    made = {each["target"].split()[2]: each["target"] for each in log_of(guarded, action="key.create", by="shell")}
+    for token in guarded.tokens.values():
+        assert token.split("_")[1] in made
+        assert token.split("_", 2)[2] not in str(made)
+    shown = ringonce(guarded.system, guarded.keys_file, "audit-log")
+    assert f"ada (shell) at {socket.gethostname()}: ringonce forget {user}" in shown.stdout.replace("\n", "")
+
+
+def test_a_key_is_made_also_where_it_cannot_be_written_down(guarded: Guarded, tmp_path: Path) -> None:
+    """Said on standard error: a log that cannot be written must keep nobody from revoking one."""
+    nowhere = tmp_path / "keys.json"
+    guarded.system.environment["RINGONCE_BOOTSTRAP"], kafka = "127.0.0.1:9", guarded.system.settings.bootstrap or ""
+    try:
+        made = ringonce(guarded.system, nowhere, "keys", "create", "--name", "a", "--scope", "read")
+    finally:
+        guarded.system.environment["RINGONCE_BOOTSTRAP"] = kafka
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("ro_")
+    assert "not in the audit log" in made.stderr
+
+
+def test_a_log_out_reaches_the_copies_of_its_cookie_on_every_worker(guarded: Guarded) -> None:
+    """Also on one that starts only afterwards; another session of the same key goes on."""
+    one, two = guarded.urls
+    name = "read+send+admin"
+    begun = [ask(f"{one}/session", method="POST", json={"key": guarded.tokens[name]}) for _ in range(2)]
+    copied, other = ({"Cookie": each.headers["set-cookie"].partition(";")[0]} for each in begun)
+    assert ask(f"{two}/session", headers=copied).status_code == 200
+    csrf = {"X-CSRF-Token": begun[0].json()["csrf_token"], "Accept": "application/json"}
+    assert ask(f"{one}/session", method="DELETE", headers=copied | csrf).status_code == 204
+    assert ask(f"{one}/session", headers=copied).status_code == 401
+    wait_until(lambda: ask(f"{two}/session", headers=copied).status_code == 401)
+    three = guarded.system.worker("three")
+    late = web_url(three)
+    wait_until(lambda: ask(f"{late}/session", headers=other).status_code == 200)
+    assert ask(f"{late}/session", headers=copied).status_code == 401
+    three.stop()
+    for url in guarded.urls:
+        assert ask(f"{url}/session", headers=other).status_code == 200
+        wait_until(lambda url=url: ask(f"{url}/health/ready").status_code == 200)
+
+
 def test_what_admins_do_is_written_down_before_it_is_answered(guarded: Guarded) -> None:
     """Before and after, by whom, on what, how it ended; a refusal too; nothing of it has a key in it."""
     url, token = guarded.urls[1], guarded.tokens["admin"]

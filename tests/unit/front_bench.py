@@ -20,6 +20,7 @@ from streams.web.front import Front, FrontParts, install_front
 from streams.web.security.keys import ApiKey, new_key
 from streams.web.security.keys_file import change_keys
 from streams.web.security.scopes import Scope
+from streams.web.security.security import open_security
 
 LIMIT_SECONDS = 60.0
 NOW = 1_700_000_000_000
@@ -49,11 +50,13 @@ def front_app(settings: Settings) -> LaneApp:
     return _front(settings)[0]
 
 
-def _front(settings: Settings) -> tuple[LaneApp, Front]:
+def _front(settings: Settings, hears: bool = True) -> tuple[LaneApp, Front]:
     types, codec = NotificationTypes.load(None), open_codec(settings)
     library = TemplateLibrary(types, settings.locale)
     app = create_app(AppParts(settings=settings, types=types, codec=codec, templates=library))
-    return app, install_front(FrontParts(app, settings, types, codec, library))
+    security = open_security(settings)
+    security.ended.known = hears
+    return app, install_front(FrontParts(app, settings, types, codec, library, security))
 
 
 def routes_of(app: LaneApp) -> Iterable[tuple[str, str]]:
@@ -66,11 +69,11 @@ def routes_of(app: LaneApp) -> Iterable[tuple[str, str]]:
 Scenario = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
-def serve(settings: Settings, scenario: Scenario) -> None:
-    """Run a scenario against the front."""
+def serve(settings: Settings, scenario: Scenario, hears: bool = True) -> None:
+    """Run a scenario against the front. `hears`: as if it had read which sessions were ended before."""
 
     async def main() -> None:
-        app, front = _front(settings)
+        app, front = _front(settings, hears)
         app.finalize()
         runner = cast(LaneWeb, app.web)._runner
         await runner.setup()

@@ -145,12 +145,29 @@ def test_a_session_of_the_page(tmp_path: Path) -> None:
         csrf = {"X-CSRF-Token": document["csrf_token"]}
         assert_problem(await client.post("/notifications", headers=csrf), 403, "scope send")
         assert_problem(await client.delete("/session"), 403, "X-CSRF-Token")
+        copied = {"Cookie": cookie.partition(";")[0]}
+        assert (await client.get(READ, headers=copied)).status_code == 200
         ended = await client.delete("/session", headers=csrf)
-        assert ended.status_code == 204
+        assert_problem(ended, 503, f"keys revoke {key.id}")  # there is no Kafka here that could tell others
         assert "Max-Age=0" in ended.headers["set-cookie"]
         assert_problem(await client.get(READ), 401)
+        assert_problem(await client.get(READ, headers=copied), 401)
 
     serve(guarded_settings(tmp_path), scenario)
+
+
+def test_nobody_comes_in_by_a_session_before_it_is_known_which_have_ended(tmp_path: Path) -> None:
+    """503, and no word of whether it is a good one; keys are not concerned."""
+    _, token = a_key(tmp_path, "read")
+
+    async def scenario(client: httpx.AsyncClient) -> None:
+        assert (await client.post("/session", json={"key": token})).status_code == 200
+        assert_problem(await client.get(READ), 503, "which sessions have ended")
+        client.cookies.clear()
+        assert (await client.get(READ, headers=bearer(token))).status_code == 200
+        assert_problem(await client.get(READ), 401)
+
+    serve(guarded_settings(tmp_path), scenario, hears=False)
 
 
 def test_a_session_in_use_goes_on_and_one_that_was_left_does_not(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ function askForKey(words) {
 }
 
 function enter() {
-  main = buildFrame(() => askForKey("You are signed out."));
+  main = buildFrame((unheard) => askForKey(unheard?.message ?? "You are signed out."));
   show(parse(location.hash));
 }
 
@@ -87,7 +87,7 @@ async function start() {
     return;
   }
   if (session === null) askForKey(null);
-  else main = buildFrame(() => askForKey("You are signed out."));
+  else main = buildFrame((unheard) => askForKey(unheard?.message ?? "You are signed out."));
   follow(show);
 }
 

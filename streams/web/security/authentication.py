@@ -94,7 +94,12 @@ class Authentication:
     def _read_session(self, request: web.Request) -> Session | None:
         cookie = request.cookies.get(_cookie_name(request))
         session = None if cookie is None else read_session(cookie, self._security.session_key)
-        return None if session is None or session.is_over(_now_ms(), self._security.session_rule) else session
+        if session is None or session.is_over(_now_ms(), self._security.session_rule):
+            return None
+        ended = self._security.ended
+        if not ended.known:
+            raise DeniedError(503, "it is not known yet which sessions have ended; ask again")
+        return None if ended.has(session) else session
 
     def begin(self, request: web.Request, response: web.Response, key: ApiKey, session_id: str) -> None:
         """Begin a session: every worker knows it by what the answer sets."""
@@ -110,8 +115,10 @@ class Authentication:
         if renewed is not None and not response.prepared:
             self._set(request, response, renewed)
 
-    def end(self, request: web.Request, response: web.Response) -> None:
-        """Let the browser forget the session."""
+    def end(self, request: web.Request, response: web.Response, session_id: str = "") -> None:
+        """End a session on this worker, from now on, and let the browser forget it."""
+        if session_id:
+            self._security.ended.end(session_id, _now_ms())
         name = _cookie_name(request)
         response.del_cookie(name, path="/", secure=_is_https(request), httponly=True, samesite="Strict")
 

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from streams.web.security.scopes import SCOPES, Scope
 
-By = Literal["nobody", "anybody", "key", "session", "worker"]
-"""`nobody`: no key where keys are asked for. `anybody`: whoever, where there are no keys."""
+By = Literal["nobody", "anybody", "key", "session", "worker", "shell"]
+"""`nobody`: no key where keys are asked for. `anybody`: whoever, where there are no keys. `shell`: by a command."""
 
 
 @dataclass(frozen=True, slots=True)

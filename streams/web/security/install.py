@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, NamedTuple, cast
 
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
@@ -21,14 +21,19 @@ from streams.web.security.guard import Guard
 from streams.web.security.headers import headers_signal
 from streams.web.security.security import Security
 from streams.web.security.server import FrontRunner
+from streams.web.security.session_ends import SessionEnds
 from streams.web.security.session_views import add_session_views
 
 
-def install_security(app: LaneApp, security: Security, routing: Routing, codec: Codec) -> AuditLog:
-    """Install the guard behind what makes problem documents, and let `routing` sign what it forwards.
+class Installed(NamedTuple):
+    """What the caller has to run beside the worker, and to close."""
 
-    The caller closes what is returned.
-    """
+    besides: list[Callable[[], Coroutine[Any, Any, None]]]
+    close: Callable[[], Awaitable[None]]
+
+
+def install_security(app: LaneApp, security: Security, routing: Routing, codec: Codec) -> Installed:
+    """Install the guard behind what makes problem documents, and let `routing` sign what it forwards."""
 
     def url() -> str:
         return str(app.conf.canonical_url)
@@ -46,7 +51,8 @@ def install_security(app: LaneApp, security: Security, routing: Routing, codec: 
     add_audit_view(routes, security.settings, codec)
     routing.sign = lambda method, target, to: authentication.sign(method, target, to, CALLER.get())
     app.metrics.add(GuardCollector(guard))
-    return log
+    ends = SessionEnds(security.settings, codec, security.ended)
+    return Installed([] if security.keys is None else [ends.run], log.close)
 
 
 class GuardCollector(Collector):

@@ -9,6 +9,7 @@ from streams.setting_error import ENV_PREFIX, SettingsError
 from streams.settings import Settings
 from streams.web.address import advertised_host
 from streams.web.security.cluster_secret import cluster_secret, purpose_key
+from streams.web.security.ended_sessions import EndedSessions
 from streams.web.security.keys_file import KeysFile, KeysFileError, read_keys
 from streams.web.security.origins import is_loopback
 from streams.web.security.sessions import SessionRule
@@ -18,12 +19,14 @@ from streams.web.security.sessions import SessionRule
 class Security:
     """`keys` None: everything is open. `forward_key` None: nothing is signed, which only an open system may do.
 
-    `hosts`: the names by which this worker may be called while it is open.
+    `ended`: the sessions that are over before their time. `hosts`: the names by which this worker may be called while
+    it is open.
     """
 
     settings: Settings
     keys: KeysFile | None
     session_key: bytes
+    ended: EndedSessions
     forward_key: bytes | None
     hosts: frozenset[str]
     is_loopback: bool
@@ -66,6 +69,7 @@ def open_security(settings: Settings) -> Security:
         settings,
         keys,
         purpose_key(secret or b"", "sessions"),  # without keys there are none
+        EndedSessions(api.session_seconds_max * 1000),
         None if secret is None else purpose_key(secret, "forwarding"),
         frozenset(names),
         local,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from typing import Any
@@ -10,16 +11,24 @@ from aiohttp import web
 
 from streams.web.asked import Asked
 from streams.web.contract.session import Login
+from streams.web.problems import problem
 from streams.web.routes import Routes
-from streams.web.security.audit_log import Deed
+from streams.web.security.audit_log import AuditUnwrittenError, Deed
 from streams.web.security.authentication import Authentication
 from streams.web.security.callers import CALLER, Caller
 from streams.web.security.guard import Guard
 from streams.web.security.keys import KeyRefusedError
 from streams.web.security.refusals import no_key
 from streams.web.security.scopes import SCOPES
+from streams.web.security.session_ends import END_ACTION
 
 SESSION_ID_BYTES = 12
+UNHEARD = (
+    "this browser is signed out, but Kafka has not confirmed it, so other workers may not hear of it: where somebody "
+    "may have copied the cookie, revoke the key with `ringonce keys revoke {}`"
+)
+
+logger = logging.getLogger(__name__)
 
 
 def add_session_views(routes: Routes, guard: Guard) -> None:
@@ -54,11 +63,20 @@ def add_session_views(routes: Routes, guard: Guard) -> None:
         return web.json_response(session_document(caller, authentication))
 
     async def end(asked: Asked) -> web.Response:
-        """204: there is no session any more."""
+        """204: there is no session any more, nor anywhere a copy of it that is good for anything.
+
+        503: on this worker and in this browser there is none; whether the others will hear of it is not known.
+        """
+        request, caller = asked.request, CALLER.get()
         response = web.Response(status=204)
-        authentication.end(asked.request, response)
-        if CALLER.get().by == "session":
-            note(asked.request, "session.end", CALLER.get(), 204)
+        if caller.by == "session":
+            deed = Deed.of(END_ACTION, caller, authentication.address(request), request)
+            try:
+                await guard.log.write(deed, "DONE", 204)
+            except AuditUnwrittenError as error:
+                logger.error("other workers do not hear that session %s has ended: %s", caller.session_id, error)
+                response = problem(503, UNHEARD.format(caller.key_id))
+        authentication.end(request, response, caller.session_id)
         return response
 
     routes.add("begin_session", begin)

@@ -20,10 +20,18 @@ export async function signIn(key) {
   return session;
 }
 
+/** Ends the session. A 503 says that it is over here, and that others may not have heard of it. */
 export async function signOut() {
-  await remove("session");
+  let unheard = null;
+  try {
+    await remove("session");
+  } catch (problem) {
+    if (problem.status !== 503) throw problem;
+    unheard = problem;
+  }
   useCsrfToken(null);
   session = null;
+  return unheard;
 }
 
 function known(document) {
