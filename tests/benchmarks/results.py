@@ -125,6 +125,7 @@ def measured_on(command: str, partitions: int) -> dict[str, Any]:
         "partitions": partitions,
         "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()},
         "load_average": round(os.getloadavg()[0], 2),
+        "real_time": _is_real_time(),
         "versions": {
             "python": platform.python_version(),
             "kafka": _kafka_version(),
@@ -136,8 +137,11 @@ def measured_on(command: str, partitions: int) -> dict[str, Any]:
 def written_on(on: Mapping[str, Any]) -> list[str]:
     """The same as lines of text, for below a table."""
     machine, versions = on["machine"], ", ".join(f"{name} {number}" for name, number in on["versions"].items())
+    load = f"load {on['load_average']} at the end"
+    if on["real_time"]:
+        load += ", most of it of other work, before which the processes of the run came (real-time priority)"
     return [
-        f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, load {on['load_average']} at the end; {versions}.",
+        f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, {load}; {versions}.",
         f"`{on['command']}`",
     ]
 
@@ -148,6 +152,11 @@ def _plot(summaries: Sequence[Summary], runs: Sequence[Run], on: Mapping[str, An
         f"{on['date']}, {events:,} events, {machine['cpu']}, {machine['cores']} cores; a bar is a median, a dot a run."
     )
     return plot(summaries, runs, OURS, foot)
+
+
+def _is_real_time() -> bool:
+    """Whether this process comes before all usual ones: `chrt --rr 1`, on a machine that others use as well."""
+    return hasattr(os, "SCHED_RR") and os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO)
 
 
 def _kafka_version() -> str:
