@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from streams.web.security.keys import new_key
 from streams.web.security.keys_file import change_keys
@@ -159,3 +160,21 @@ def test_somebody_signs_out(page: Opened, locked: Locked) -> None:
     expect(shown.get_by_text("You are signed out.")).to_be_visible()
     shown.reload()
     expect(shown.get_by_label("API key")).to_be_focused()
+
+
+def test_somebody_signs_out_while_other_workers_cannot_be_told(page: Opened, locked: Locked) -> None:
+    """He is out, and reads what that means for copies of his cookie."""
+    shown = sign_in(page, locked.key(*ADMIN), "templates")
+    document = {"title": "Not available", "status": 503, "detail": "this browser is signed out, but who knows"}
+    answered = {"status": 503, "content_type": "application/problem+json", "body": json.dumps(document)}
+    shown.route("**/session", lambda route: route.fulfill(**answered) if is_removal(route) else route.continue_())
+    page.expected += ["status of 503"]
+    shown.get_by_role("button", name="Sign out").focus()
+    page.keys("Enter")
+    expect(shown.get_by_label("API key")).to_be_focused()
+    expect(shown.get_by_role("status").filter(has_text="but who knows")).to_be_visible()
+
+
+def is_removal(route: Route) -> bool:
+    """Whether a request ends the session."""
+    return route.request.method == "DELETE"
