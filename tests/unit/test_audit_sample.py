@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.audit.rows import Rules, StatusRow
-from streams.audit.sample import ROWS_MAX, SETTLE_MS, SlotSample
+from streams.audit.sample import ROWS_MAX, SETTLE_MS, SLICE_SLOTS, SlotSample
 
 SLOT = b"user-1:flash"
 RULES = Rules(window_ms=20_000, limit=1, resend_unknown=False, hold_ms=27_000, skew_ms=1_000)
@@ -153,6 +153,18 @@ def test_slots_are_forgotten_when_nothing_can_refer_to_them() -> None:
     assert len(feed.sample) == 1
     feed.broken(LATER)
     assert len(feed.sample) == 0
+
+
+def test_slots_are_judged_some_at_a_time() -> None:
+    """Others have their turn between two slices; the broken slot is found wherever it stands, and only once."""
+    feed = Feed(slots_max=1_000)
+    for number in range(5 * SLICE_SLOTS):
+        feed.sent(f"a{number}", 0, 2 * number, slot=b"user-%d:flash" % number)
+    feed.sent("again", 5_000, 1, slot=b"user-7:flash")
+    slices = [len(found) for found in feed.sample.judge(T + 6_000)]
+    assert len(slices) == 5
+    assert sum(slices) == 1
+    assert list(feed.sample.judge(T + 6_000)) == []
 
 
 def test_the_sample_stays_small_and_whole() -> None:
