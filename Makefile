@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-short lint types chaos chaos-short simulate mutants lock docs clean
+.PHONY: help demo test bench bench-short lint types chaos chaos-short simulate rehearse mutants lock docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +39,9 @@ SEEDS ?= 200
 simulate: $(VENV)/dev.stamp  ## Worlds of many workers under one seed each; SEEDS=… says how many
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
+rehearse: $(VENV)/dev.stamp  ## Bring about the fault of every alert, carry out its runbook; writes docs/rehearsals.md
+	$(BIN)/python -m tests.rehearsals
+
 mutants: $(VENV)/dev.stamp  ## Put bugs into copies of the tree and see that tests fail; writes docs/proof.md
 	$(BIN)/python -m tests.mutants
 
@@ -51,7 +54,7 @@ docs: $(VENV)/dev.stamp  ## Write the generated pages of docs/ anew
 	$(BIN)/python scripts/write_concepts.py
 	$(BIN)/python scripts/write_capacity.py
 	$(BIN)/python scripts/write_metrics.py
-	$(BIN)/python scripts/write_dashboard.py
+	$(BIN)/python -m scripts.dashboard
 
 clean:  ## Remove the virtual environment and local state
 	rm -rf $(VENV) .ringonce

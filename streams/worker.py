@@ -128,7 +128,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     app.metrics.add(StoriesCollector(stories))
     app.metrics.add(TemplatesCollector(library))
     app.metrics.add(UserServiceCollector(user_service))
-    app.metrics.add(WorkerCollector(int(os.environ.get(RESTARTS_VARIABLE, "0"))))
+    app.metrics.add(WorkerCollector(int(os.environ.get(RESTARTS_VARIABLE, "0")), GOOD_RUN_SECONDS))
     history = SinkBeside(settings, lambda: open_codec(settings)) if settings.history == "worker" else None
     app.metrics.add(HistoryCollector(history))
     app.metrics.add(TracingCollector(None if tracing is None else tracing.sink))

@@ -216,7 +216,7 @@ class Metric(StrEnum):
         "ringonce_profile_breaker_open",
         _GAUGE,
         (),
-        "1 while the user service does not answer and is left alone.",
+        "1: the user service fails, and is left alone or being tried.",
     )
     PROFILES_CACHED = "ringonce_profiles_cached", _GAUGE, (), "Users of whom something is remembered."
     DEVICE_CHANGES_TOTAL = (

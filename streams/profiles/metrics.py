@@ -26,6 +26,6 @@ class UserServiceCollector(Collector):
             for outcome in OUTCOMES:
                 lookups.add_metric([outcome], service.counts[outcome])
             requests.add_metric([], service.requests)
-            breaker.add_metric([], float(service.is_open))
+            breaker.add_metric([], float(service.is_failing))
             cached.add_metric([], service.users_cached)
         return lookups, requests, breaker, cached

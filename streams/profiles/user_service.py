@@ -90,6 +90,11 @@ class UserService:
         return self._breaker.is_open(self._now_ms())
 
     @property
+    def is_failing(self) -> bool:
+        """Whether it is left alone or being tried: from when it opened until an answer of the service closes it."""
+        return self._breaker.open_until > 0
+
+    @property
     def users_cached(self) -> int:
         """How many users something is remembered of."""
         return self._cache.users

@@ -62,7 +62,10 @@ CASES: dict[str, Case] = {
         {'ringonce_broadcast_ledger_difference{partition="3"}': flat(-1)},
         {'ringonce_schedule_ledger_difference{partition="3",against="rows"}': f"0x5 1 0x{MINUTES}"},
     ),
-    "RingonceWorkerDown": Case({'up{job="ringonce",instance="a"}': flat(0)}, {'up{job="another"}': flat(0)}),
+    "RingonceWorkerDown": Case(
+        {'up{job="ringonce",instance="a"}': flat(0)},
+        {'up{job="ringonce",instance="a"}': flat(1), 'up{job="another"}': flat(0)},
+    ),
     "RingonceNotReady": Case(
         {'ringonce_ready{instance="a"}': flat(0)}, {'ringonce_ready{instance="a"}': f"0x4 1x{MINUTES}"}
     ),
@@ -164,6 +167,17 @@ def document(alert: str, series: dict[str, str], firing: int) -> dict[str, Any]:
             }
         ],
     }
+
+
+def test_no_worker_at_all_is_a_worker_that_is_down(tmp_path: Path) -> None:
+    """Where targets are discovered, those that are gone have no series that could be 0."""
+    promtool = tool("promtool", "prometheus")
+    file = tmp_path / "nobody.yml"
+    file.write_text(yaml.safe_dump(document("RingonceWorkerDown", {'up{job="x"}': flat(1)}, 1)), encoding="utf-8")
+    done = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("alert", ALERTS)

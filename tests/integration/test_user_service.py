@@ -187,12 +187,14 @@ def test_a_service_that_is_down_is_left_alone_until_a_probe_finds_it_well(caplog
         assert service.known("ada") is not None
         assert stand_in.asked == {"ada": 1, "bob": 1}
         await until(lambda: not service.is_open)
+        assert service.is_failing, "until it has answered: the alert must not end whenever it may be asked again"
         await service.fetch("carl")
         assert service.is_open
         assert stand_in.asked["carl"] == 1
         stand_in.mood = "well"
         await until(lambda: not service.is_open)
         assert isinstance(await service.fetch("ada"), Profile)
+        assert not service.is_failing
         assert service.known("dora") is None
 
     with caplog.at_level(logging.WARNING):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,33 +87,3 @@ def test_the_runbook_names_what_there_is() -> None:
     named = {name.rstrip("?") for name in re.findall(r"\*([^*:\n]+)\*", text)}
     assert len(named) > 5
     assert {name for name in named if not any(title.startswith(name) for title in titles)} == set()
-
-
-def test_the_dashboard_is_fresh() -> None:
-    """deploy/grafana/ringonce.json is what `make docs` would write."""
-    page = runpy.run_path(str(ROOT / "scripts" / "write_dashboard.py"))["page"]
-    assert (ROOT / "deploy" / "grafana" / "ringonce.json").read_text(encoding="utf-8") == page(), "run `make docs`"
-
-
-def test_the_first_row_asks_the_three_questions() -> None:
-    """Whoever opens it sees, before anything else: is it healthy, how late is it, who is failing."""
-    title, *panels = DASHBOARD["panels"][:5]
-    assert title["type"] == "row"
-    asked = [panel["title"] for panel in panels if panel["title"].endswith("?")]
-    assert asked == ["Is it healthy?", "How late is it?", "Who is failing?"]
-    assert {panel["gridPos"]["y"] for panel in panels} == {1}
-
-
-def test_no_panel_lies_over_another() -> None:
-    """Each has its own place in the grid of 24 columns."""
-    taken: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
-        place = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not taken & cells, panel["title"]
-        assert max(x for x, _ in cells) < 24
-        taken |= cells

@@ -1,0 +1,1 @@
+"""Rehearsals: each alert's fault on real parts, the alert in a real Prometheus, and the step that mends it."""

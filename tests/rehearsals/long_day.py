@@ -1,0 +1,222 @@
+"""The long day: what must last for half a minute, or for more than one, before it is an alert; on one system."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from schemas.codec import Codec
+from schemas.keys import partition_of, slot_key
+from streams.publish.messages import Message
+from streams.settings import kafka_client_options
+from tests.integration.system import PARTITIONS, event, now_ms
+from tests.rehearsals.prometheus_server import until
+from tests.rehearsals.rehearsal import Stage
+
+USERS = [f"user-{number:06d}" for number in range(60)]
+ALERT_SECONDS_MAX = 180.0
+ANSWER_SECONDS = 12.0
+PROFILE_WAIT_SECONDS = 35
+WELL = PARTITIONS - 1  # the partition that no poison comes to
+POISON = 120  # in each of the others, of 20 that may die in a minute: then nothing is taken for five minutes
+FLOOD_FIRST = 15_000
+FLOOD_PER_SECOND = 400
+FREEZE_SECONDS = 3.2  # a commit that meets it takes longer than 2.5 s
+THAW_SECONDS = 0.8
+LOAD_EVENTS = 400_000
+LOAD_TYPES = 40
+SETTINGS = {
+    "DEAD_LETTERS_PER_MINUTE_MAX": "480",  # 20 for each lane
+    "RELEASE_PER_SECOND_MAX": "0.1",
+    "GRACE_SECONDS": "60",
+    **{f"{name}_REQUEST_TIMEOUT_SECONDS": "40" for name in ("APNS", "FCM", "WEBPUSH", "WEBHOOK")},
+}
+GREETINGS = [f"greeting_{number}" for number in range(60)]
+TYPES = """
+allow_unknown = true
+
+[defaults]
+profile = "none"
+title = "{{ type }}"
+""" + "".join(
+    f"[types.{name}]\nprofile = 'optional'\nprofile_wait_seconds = {PROFILE_WAIT_SECONDS}\n" for name in GREETINGS
+)
+
+
+def play(made: Stage) -> None:
+    """Play the whole day."""
+    late_everywhere(made)
+    commits_that_hang(made)
+    a_topic_that_takes_nothing(made)
+    more_than_the_audit_can_read(made)
+    made.nothing_fires()
+
+
+def late_everywhere(made: Stage) -> None:
+    """A slow provider, no profiles, releases that are throttled, and a flood behind poison, all at once."""
+    since = time.monotonic()
+    made.provider_fault("fcm", "slow", seconds=ANSWER_SECONDS)
+    made.user_service.mood = "500"
+    made.found.produce([_scheduled(user, "scheduled") for user in USERS])
+    time.sleep(2)  # they are past suppress before it is held
+    with _every_half_second(made, _greetings()), _wild_producer(made):
+        made.fires(
+            since,
+            "RingonceProviderSlow",
+            "RingonceReleasesLate",
+            "RingonceSendingSlow",
+            "RingonceLag",
+            "RingonceLagGrows",
+            seconds_max=ALERT_SECONDS_MAX,
+        )
+    mended = time.monotonic()
+    made.provider_mended("fcm")
+    made.user_service.mood = "well"
+    made.set(DEAD_LETTERS_PER_MINUTE_MAX="60000", RELEASE_PER_SECOND_MAX="0")
+    made.restart_worker()
+    made.scraped()
+    # What had waited is admitted now, and only then it is known how long that took.
+    made.fires(since, "RingonceAdmissionSlow")
+    late = ("ProviderSlow", "ReleasesLate", "SendingSlow", "Lag", "LagGrows", "AdmissionSlow")
+    made.resolves(mended, *(f"Ringonce{name}" for name in late), seconds_max=ALERT_SECONDS_MAX)
+
+
+def _scheduled(user: str, kind: str) -> Message:
+    record = {
+        "notification_id": f"{kind}-{user}",
+        "user_id": user,
+        "type": kind,
+        "created_at": now_ms(),
+        "send_at": now_ms() + 3_000,
+    }
+    return Message(slot_key(user, kind), Codec().encode("Notification", record))
+
+
+def _slots(kinds: Iterable[str], partition: int) -> Iterator[tuple[str, str]]:
+    """Users and types whose slots are in a partition."""
+    return (
+        (user, kind) for kind in kinds for user in USERS if partition_of(slot_key(user, kind), PARTITIONS) == partition
+    )
+
+
+def _greetings() -> Iterator[list[Message]]:
+    """One by one, each with a slot of its own."""
+    for user, kind in _slots(GREETINGS, WELL):
+        yield [event(user, kind, f"{kind}-{user}")]
+
+
+@contextmanager
+def _every_half_second(made: Stage, messages: Iterator[list[Message]]) -> Iterator[None]:
+    """Produce the next ones again and again, as long as the block lasts."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(0.5):
+            made.found.produce(next(messages))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _wild_producer(made: Stage) -> Iterator[None]:
+    """Poison, sound events behind it, and behind these more and more, as long as the block lasts."""
+    held = [partition for partition in range(PARTITIONS) if partition != WELL]
+    made.found.produce(_poison(held))
+    until(lambda: made.server.value("count(ringonce_dead_letters_paused > 0)") == len(held), made.worker.last_lines)
+    made.found.produce(
+        event(user, kind, f"{kind}-{user}") for partition in held for user, kind in _slots(("sound",), partition)
+    )
+    made.found.produce([_wild(number) for number in range(FLOOD_FIRST)])
+    flood = ([_wild(number + each) for each in range(FLOOD_PER_SECOND // 2)] for number in itertools.count())
+    with _every_half_second(made, flood):
+        yield
+
+
+def _poison(partitions: Iterable[int]) -> Iterator[Message]:
+    """Records that are no Avro, for each of these partitions."""
+    for partition in partitions:
+        user, kind = next(_slots((f"broken_{number}" for number in itertools.count()), partition))
+        yield from itertools.repeat(Message(slot_key(user, kind), b"poison"), POISON)
+
+
+def _wild(number: int) -> Message:
+    return event(USERS[number % len(USERS)], "wild", f"wild-{number}-{uuid.uuid4().hex[:8]}")
+
+
+def commits_that_hang(made: Stage) -> None:
+    """The broker stands still again and again while a few events a second come in."""
+    since = time.monotonic()
+    over = threading.Event()
+
+    def freeze() -> None:
+        while not over.wait(THAW_SECONDS):
+            with made.frozen_broker():
+                time.sleep(FREEZE_SECONDS)
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    try:
+        with _every_half_second(made, (_few(number) for number in itertools.count())):
+            made.fires(since, "RingonceCommitsSlow", seconds_max=ALERT_SECONDS_MAX)
+    finally:
+        over.set()
+        thread.join()
+    made.resolves(time.monotonic(), "RingonceCommitsSlow")
+
+
+def _few(number: int) -> list[Message]:
+    return [event(USERS[(number + each) % 60], f"few_{number}", f"few-{number}") for each in range(6)]
+
+
+def a_topic_that_takes_nothing(made: Stage) -> None:
+    """Batches of `statuses` are refused, so every step fails; the topic is set right, and the worker mends itself."""
+    since = time.monotonic()
+    topic = made.found.topics.statuses
+    asyncio.run(_set_topic(made, topic, "100"))
+    made.found.produce([event(user, "refused", f"refused-{user}") for user in USERS])
+    made.fires(since, "RingonceRestarting", seconds_max=ALERT_SECONDS_MAX)
+    pid = made.worker.popen.pid
+    asyncio.run(_set_topic(made, topic, "1048588"))
+    made.resolves(time.monotonic(), "RingonceRestarting", seconds_max=ALERT_SECONDS_MAX)
+    made.scraped()
+    os.kill(pid, 0)
+    assert made.worker.popen.poll() is None, "it is the same process, which mended itself"
+    made.found.statuses(lambda seen: seen.states(f"refused-{USERS[0]}")[-1:] == ["ACCEPTED"])
+
+
+async def _set_topic(made: Stage, topic: str, bytes_max: str) -> None:
+    admin = AIOKafkaAdminClient(**kafka_client_options(made.found.settings))
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": bytes_max})])
+    finally:
+        await admin.close()
+
+
+def more_than_the_audit_can_read(made: Stage) -> None:
+    """After a pause statuses come as fast as suppress decides, for longer than the audit may lag."""
+    made.worker.stop()
+    made.found.produce(
+        event(USERS[number % 60], f"load_{number // 60 % LOAD_TYPES}", f"load-{number}")
+        for number in range(LOAD_EVENTS)
+    )
+    since = time.monotonic()
+    made.start_worker()
+    made.fires(since, "RingonceAuditOverwhelmed", seconds_max=ALERT_SECONDS_MAX)
+    made.resolves(time.monotonic(), "RingonceAuditOverwhelmed", seconds_max=ALERT_SECONDS_MAX)
+    assert "kept" in made.command("audit")
