@@ -13,11 +13,13 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 from rich.table import Table
 
+from schemas.codec import Codec
 from schemas.keys import check_type
 from schemas.poison import PoisonError
 from schemas.registry import RegistryError
 from streams.codec import open_codec
 from streams.commands.terminal import WAIT_SECONDS, WaitSeconds, err, fail, login, named_values, out, quiet_clients, say
+from streams.commands.written_down import Doing, written_down
 from streams.kafka_ready import wait_for_kafka
 from streams.policies.rendering import RenderFailed, TypeTemplate
 from streams.publish.messages import RECORD_OVERHEAD_BYTES, Message
@@ -136,15 +138,17 @@ def publish(
     documents = _checked(files, settings)
     quiet_clients()
     codec, topic = open_codec(settings), TopicNames.of(settings).templates
-    now = time.time_ns() // 1_000_000
+    now, published_by = time.time_ns() // 1_000_000, by or login()
+    words = " ".join([*(each.type for each in documents), *(f"--remove {kind}" for kind in remove or [])])
+    doing = Doing("template.publish", f"template publish {words}", published_by)
     try:
         messages = [_removal(kind) for kind in remove or []]
         for document in documents:
-            value = codec.encode("Template", dict(record_of(document, now, by or login())), topic)
+            value = codec.encode("Template", dict(record_of(document, now, published_by)), topic)
             if len(value) + RECORD_OVERHEAD_BYTES > RECORD_BYTES_MAX:
                 fail(f"{document.type}: has {len(value):,} bytes, Kafka takes {RECORD_BYTES_MAX:,} at most")
             messages.append(Message(document.type.encode(), value))
-        asyncio.run(_publish(settings, topic, messages, wait_seconds))
+        asyncio.run(_publish(settings, codec, doing, messages, wait_seconds))
     except KafkaError as error:
         fail(f"Kafka at {settings.bootstrap} has not confirmed everything: {error or type(error).__name__}")
     except RegistryError as error:
@@ -227,10 +231,13 @@ def load_topic(settings: Settings, library: TemplateLibrary, wait_seconds: float
         fail(str(error))
 
 
-async def _publish(settings: Settings, topic: str, messages: list[Message], wait_seconds: float) -> None:
+async def _publish(
+    settings: Settings, codec: Codec, doing: Doing, messages: list[Message], wait_seconds: float
+) -> None:
     await wait_for_kafka(settings, wait_seconds, say)
     await ensure_topics(settings)
-    async with Publisher(settings, topic) as publisher:
+    topic = TopicNames.of(settings).templates
+    async with written_down(settings, codec, doing), Publisher(settings, topic) as publisher:
         for message in messages:
             await publisher.publish(message)
         await publisher.flush()

@@ -171,6 +171,10 @@ def test_what_is_done_from_a_shell_is_written_down_too(guarded: Guarded) -> None
     replayed = ringonce(guarded.system, guarded.keys_file, "dead-letters", "replay", "--all")
     assert replayed.returncode == 0, replayed.stderr
     assert [each["outcome"] for each in log_of(guarded, target="dead-letters replay --all")] == ["DONE", "STARTED"]
+    removal = ("template", "publish", "--remove", "never_published", "--by", "ada")
+    assert ringonce(guarded.system, guarded.keys_file, *removal).returncode == 0
+    removed, _ = log_of(guarded, target="template publish --remove never_published")
+    assert (removed["action"], removed["outcome"], removed["key_name"]) == ("template.publish", "DONE", "ada")
     made = {each["target"].split()[2]: each["target"] for each in log_of(guarded, action="key.create", by="shell")}
     for token in guarded.tokens.values():
         assert token.split("_")[1] in made
