@@ -99,6 +99,7 @@ class Batch(NamedTuple):
 
     ack: asyncio.Future[Any]
     records: int
+    topic: str
 
     def last_offset(self) -> int:
         """The offset of its last record, once it is acknowledged."""
@@ -172,9 +173,11 @@ class PartitionTransaction:
             # 5. Now it has happened.
             await producer.commit_transaction()
         except (KafkaError, AssertionError, OSError) as error:
+            refused_by = next((batch.topic for batch in sent if _failed_with(batch.ack, error)), None)
             for batch in sent:
                 batch.ack.cancel()
-            raise StepFailedError(f"{self.stage}-{self.partition}: step not committed: {error!r}") from error
+            said = f"{error!r}" if refused_by is None else f"{refused_by} refuses: {error!r}"
+            raise StepFailedError(f"{self.stage}-{self.partition}: step not committed: {said}") from error
         # 6. The local store follows what Kafka knows, and never leads it.
         for table, changes, batches in applied:
             table.apply(self.partition, changes, max(batch.last_offset() for batch in batches))
@@ -195,7 +198,7 @@ class PartitionTransaction:
         for key, value, headers in records:
             if building.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 building.close()
-                sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count))
+                sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count, topic))
                 building, count = producer.create_batch(), 0
                 if building.append(key=key, value=value, timestamp=None, headers=headers) is None:
                     raise StepFailedError(f"{topic}: one record exceeds {BATCH_BYTES_MAX} bytes, key {key!r}")
@@ -203,7 +206,7 @@ class PartitionTransaction:
             if count % RECORDS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         building.close()
-        sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count))
+        sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count, topic))
         return sent
 
     async def close(self, timeout_seconds: float) -> None:
@@ -212,3 +215,7 @@ class PartitionTransaction:
             await asyncio.wait_for(self._producer.stop(), timeout_seconds)
         except (TimeoutError, KafkaError, asyncio.CancelledError):
             return  # a producer that cannot say goodbye is fenced by the next one
+
+
+def _failed_with(ack: asyncio.Future[Any], error: BaseException) -> bool:
+    return ack.done() and not ack.cancelled() and ack.exception() is error

@@ -21,6 +21,7 @@ from streams.settings import kafka_client_options
 from tests.integration.system import PARTITIONS, event, now_ms
 from tests.rehearsals.prometheus_server import until
 from tests.rehearsals.rehearsal import Stage
+from tests.rehearsals.shown import shown
 
 USERS = [f"user-{number:06d}" for number in range(60)]
 ALERT_SECONDS_MAX = 180.0
@@ -78,6 +79,7 @@ def late_everywhere(made: Stage) -> None:
             "RingonceLagGrows",
             seconds_max=ALERT_SECONDS_MAX,
         )
+        how_late(made)
     mended = time.monotonic()
     made.provider_mended("fcm")
     made.user_service.mood = "well"
@@ -88,6 +90,18 @@ def late_everywhere(made: Stage) -> None:
     made.fires(since, "RingonceAdmissionSlow")
     late = ("ProviderSlow", "ReleasesLate", "SendingSlow", "Lag", "LagGrows", "AdmissionSlow")
     made.resolves(mended, *(f"Ringonce{name}" for name in late), seconds_max=ALERT_SECONDS_MAX)
+
+
+def how_late(made: Stage) -> None:
+    """The first row of the dashboard answers in seconds, in red, and names who fails."""
+    late = shown(made.server, "How late is it?")
+    for name in ("oldest waits", "schedule overdue"):
+        assert late[name].value > 60 and late[name].colour == "red", late
+    assert late["99 % within"].value > 30 and late["99 % within"].colour in ("orange", "red"), late
+    (healthy,) = shown(made.server, "Is it healthy?").values()
+    assert (healthy.text, healthy.colour) == ("NO", "red")
+    failing = shown(made.server, "Who is failing?")
+    assert {"user service: left alone", "dead letters of suppress"} <= set(failing), failing
 
 
 def _scheduled(user: str, kind: str) -> Message:
@@ -190,10 +204,15 @@ def a_topic_that_takes_nothing(made: Stage) -> None:
     asyncio.run(_set_topic(made, topic, "100"))
     made.found.produce([event(user, "refused", f"refused-{user}") for user in USERS])
     made.fires(since, "RingonceRestarting", seconds_max=ALERT_SECONDS_MAX)
+    log = made.worker.log_file.read_text(encoding="utf-8")
+    assert f"{topic} refuses: MessageSizeTooLargeError" in log, "the log names the topic"
     pid = made.worker.popen.pid
     asyncio.run(_set_topic(made, topic, "1048588"))
-    made.resolves(time.monotonic(), "RingonceRestarting", seconds_max=ALERT_SECONDS_MAX)
+    mended = time.monotonic()
+    # While it starts once more it shows nothing, which would look as if all were over.
+    until(lambda: made.server.value("ringonce_restarts") == 0, made.worker.last_lines, ALERT_SECONDS_MAX)
     made.scraped()
+    made.resolves(mended, "RingonceRestarting")
     os.kill(pid, 0)
     assert made.worker.popen.poll() is None, "it is the same process, which mended itself"
     made.found.statuses(lambda seen: seen.states(f"refused-{USERS[0]}")[-1:] == ["ACCEPTED"])

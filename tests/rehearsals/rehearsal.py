@@ -22,6 +22,7 @@ import httpx
 from connectors.embedded_kafka import EmbeddedKafka
 from connectors.embedded_kafka.ports import free_ports
 from streams.demo.processes import Process, start, wait_for_log
+from tests.integration.required_tools import tool
 from tests.integration.system import PARTITIONS, System, system
 from tests.rehearsals.prometheus_server import SECONDS_MAX, Prometheus, prometheus, until
 from tests.user_service_stand_in import UserServiceStandIn
@@ -171,6 +172,7 @@ def _started(found: System, name: str) -> Process:
 @contextmanager
 def stage(directory: Path, settings: dict[str, str], types: str) -> Iterator[Stage]:
     """Set everything up: a worker with these settings, without `RINGONCE_`, and these types, ready and scraped."""
+    tool("prometheus", "prometheus")  # before anything is started
     (port,) = free_ports(1)
     types_file = directory / "types.toml"
     types_file.write_text(types, encoding="utf-8")
