@@ -95,6 +95,7 @@ FIRST_ROW = Row(
                 ("sum by (stage) (rate(ringonce_dead_letters_total[5m])) > 0", "dead letters of {{stage}}"),
                 ('up{job="ringonce"} == 0', "{{instance}}: does not answer"),
                 ("ringonce_ready == 0", "{{instance}}: not ready"),
+                ("max_over_time(ringonce_restarts[5m]) >= 3", "{{instance}}: starts anew again and again"),
             ),
             kind="table",
             width=7,

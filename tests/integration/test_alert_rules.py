@@ -69,7 +69,10 @@ CASES: dict[str, Case] = {
     "RingonceNotReady": Case(
         {'ringonce_ready{instance="a"}': flat(0)}, {'ringonce_ready{instance="a"}': f"0x4 1x{MINUTES}"}
     ),
-    "RingonceRestarting": Case({"ringonce_restarts": flat(3)}, {"ringonce_restarts": flat(2)}),
+    "RingonceRestarting": Case(
+        {"ringonce_restarts": f"3 {'_ ' * 3}4 {'_ ' * 3}" * (MINUTES // 8)},  # three scrapes of four find nobody
+        {"ringonce_restarts": flat(2)},
+    ),
     "RingonceClockSkew": Case(
         {"ringonce_clock_offset_seconds": flat(-1.3), "ringonce_clock_offset_max_seconds": flat(2.5)},
         {"ringonce_clock_offset_seconds": flat(1.2), "ringonce_clock_offset_max_seconds": flat(2.5)},

@@ -17,7 +17,7 @@ from tests.rehearsals.shown import PANELS, panels_without_data, shown
 from tests.rehearsals.table import REHEARSALS
 
 # Said where there is something to say: not while everything else is well, or only while it is not.
-SELDOM = ("absent(", "== 0")
+SELDOM = ("absent(", "== 0", ">= 3")
 
 
 def test_the_rules_are_scaled_as_a_whole() -> None:
@@ -60,7 +60,7 @@ def at_the_worst(made: Stage) -> None:
     assert {"fcm: left alone", "user service: left alone", "fcm unknown: UNAVAILABLE"} <= set(failing)
     assert {line.colour for line in failing.values()} == {"red"}
     assert not [name for name in failing if "unknown" in name and not name.startswith("fcm")], "only FCM said 503"
-    assert not [name for name in failing if "does not answer" in name or "not ready" in name]
+    assert not [name for name in failing if name.startswith(made.address)], "the worker is well"
     empty = panels_without_data(made.server)
     assert [each for each in empty if not any(word in each for word in SELDOM)] == []
 

@@ -204,6 +204,7 @@ def a_topic_that_takes_nothing(made: Stage) -> None:
     asyncio.run(_set_topic(made, topic, "100"))
     made.found.produce([event(user, "refused", f"refused-{user}") for user in USERS])
     made.fires(since, "RingonceRestarting", seconds_max=ALERT_SECONDS_MAX)
+    assert f"{made.address}: starts anew again and again" in shown(made.server, "Who is failing?")
     log = made.worker.log_file.read_text(encoding="utf-8")
     assert f"{topic} refuses: MessageSizeTooLargeError" in log, "the log names the topic"
     pid = made.worker.popen.pid
