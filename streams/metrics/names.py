@@ -42,7 +42,12 @@ class Metric(StrEnum):
     # --- the worker
     BUILD_INFO = "ringonce_build_info", _GAUGE, ("version",), "1, with the version that runs."
     READY = "ringonce_ready", _GAUGE, (), "1: it has its partitions, and they are recovered."
-    RESTARTS = "ringonce_restarts", _GAUGE, (), "How often it has started anew in place, in a row."
+    RESTARTS = (
+        "ringonce_restarts",
+        _GAUGE,
+        (),
+        "How often it has started anew in place, in a row; after a minute of work 0 again.",
+    )
     PARTITIONS = "ringonce_partitions", _GAUGE, ("stage",), "Partitions that it works on."
     CLOCK_OFFSET_SECONDS = (
         "ringonce_clock_offset_seconds",

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -19,6 +18,7 @@ from schemas.keys import partition_of, slot_key
 from streams.publish.messages import Message
 from streams.settings import kafka_client_options
 from tests.integration.system import PARTITIONS, event, now_ms
+from tests.rehearsals.beside import beside
 from tests.rehearsals.prometheus_server import until
 from tests.rehearsals.rehearsal import Stage
 from tests.rehearsals.shown import shown
@@ -128,22 +128,13 @@ def _greetings() -> Iterator[list[Message]]:
         yield [event(user, kind, f"{kind}-{user}")]
 
 
-@contextmanager
-def _every_half_second(made: Stage, messages: Iterator[list[Message]]) -> Iterator[None]:
+def _every_half_second(made: Stage, messages: Iterator[list[Message]]) -> AbstractContextManager[None]:
     """Produce the next ones again and again, as long as the block lasts."""
-    over = threading.Event()
+    return beside(lambda: _produce(made, next(messages)), 0.5)
 
-    def go_on() -> None:
-        while not over.wait(0.5):
-            made.found.produce(next(messages))
 
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def _produce(made: Stage, messages: list[Message]) -> None:
+    made.found.produce(messages)
 
 
 @contextmanager
@@ -175,22 +166,15 @@ def _wild(number: int) -> Message:
 def commits_that_hang(made: Stage) -> None:
     """The broker stands still again and again while a few events a second come in."""
     since = time.monotonic()
-    over = threading.Event()
-
-    def freeze() -> None:
-        while not over.wait(THAW_SECONDS):
-            with made.frozen_broker():
-                time.sleep(FREEZE_SECONDS)
-
-    thread = threading.Thread(target=freeze)
-    thread.start()
-    try:
-        with _every_half_second(made, (_few(number) for number in itertools.count())):
-            made.fires(since, "RingonceCommitsSlow", seconds_max=ALERT_SECONDS_MAX)
-    finally:
-        over.set()
-        thread.join()
+    few = (_few(number) for number in itertools.count())
+    with _every_half_second(made, few), beside(lambda: _freeze(made), THAW_SECONDS):
+        made.fires(since, "RingonceCommitsSlow", seconds_max=ALERT_SECONDS_MAX)
     made.resolves(time.monotonic(), "RingonceCommitsSlow")
+
+
+def _freeze(made: Stage) -> None:
+    with made.frozen_broker():
+        time.sleep(FREEZE_SECONDS)
 
 
 def _few(number: int) -> list[Message]:

@@ -48,8 +48,8 @@ def until(so: Callable[[], bool], said: Callable[[], str] = str, seconds_max: fl
 class Prometheus:
     """What a running server says."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=SECONDS_MAX, trust_env=False)
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series of an expression now."""
@@ -94,7 +94,8 @@ def prometheus(directory: Path, target: str) -> Iterator[Prometheus]:
         try:
             url = f"http://127.0.0.1:{port}"
             until(lambda: process.poll() is None and _is_ready(url), log_file.read_text)
-            yield Prometheus(url)
+            with httpx.Client(base_url=url, timeout=SECONDS_MAX, trust_env=False) as http:
+                yield Prometheus(http)
         finally:
             process.terminate()
             try:
