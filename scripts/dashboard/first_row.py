@@ -92,6 +92,7 @@ FIRST_ROW = Row(
                 ),
                 ("max by (service) (ringonce_provider_breaker_open) > 0", "{{service}}: left alone"),
                 ("max(ringonce_profile_breaker_open) > 0", "user service: left alone"),
+                ("max(ringonce_history_down) > 0", "history: its database cannot be used"),
                 ("sum by (stage) (rate(ringonce_dead_letters_total[5m])) > 0", "dead letters of {{stage}}"),
                 ('up{job="ringonce"} == 0', "{{instance}}: does not answer"),
                 ("ringonce_ready == 0", "{{instance}}: not ready"),

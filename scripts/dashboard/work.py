@@ -163,5 +163,22 @@ KEPT = Row(
             ),
             unit="ops",
         ),
+        Panel(
+            "History",
+            "Statuses that a worker has written into it a second, and 1 where its database cannot be used.",
+            (
+                ("sum(rate(ringonce_history_written_total[$__rate_interval]))", "written"),
+                ("max(ringonce_history_down)", "down"),
+            ),
+        ),
+        Panel(
+            "Refused requests",
+            "By status, and entries of the audit log that could not be written.",
+            (
+                (rate("ringonce_http_refused_total", "status"), "{{status}}"),
+                ("sum(rate(ringonce_audit_log_lost_total[$__rate_interval]))", "not in the audit log"),
+            ),
+            unit="ops",
+        ),
     ),
 )

@@ -128,6 +128,10 @@ CASES: dict[str, Case] = {
         {'ringonce_templates_refused_total{source="topic"}': f"0x10 1x{MINUTES}"},
         {'ringonce_templates_refused_total{source="topic"}': flat(3)},
     ),
+    "RingonceHistoryDown": Case({"ringonce_history_down": flat(1)}, {"ringonce_history_down": f"1 1 0x{MINUTES}"}),
+    "RingonceAuditLogLost": Case(
+        {"ringonce_audit_log_lost_total": f"0x10 1x{MINUTES}"}, {"ringonce_audit_log_lost_total": flat(3)}
+    ),
     "RingonceAuditOverwhelmed": Case(
         {"ringonce_audit_passed_over_total": f"0x10 200000x{MINUTES}"}, {"ringonce_audit_passed_over_total": flat(7)}
     ),

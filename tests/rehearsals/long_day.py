@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -17,9 +19,10 @@ from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from streams.publish.messages import Message
 from streams.settings import kafka_client_options
+from streams.topics import topic_specs
 from tests.integration.system import PARTITIONS, event, now_ms
 from tests.rehearsals.beside import beside
-from tests.rehearsals.prometheus_server import until
+from tests.rehearsals.prometheus_server import SECONDS_MAX, until
 from tests.rehearsals.rehearsal import Stage
 from tests.rehearsals.shown import shown
 
@@ -38,6 +41,7 @@ LOAD_TYPES = 40
 SETTINGS = {
     "DEAD_LETTERS_PER_MINUTE_MAX": "480",  # 20 for each lane
     "RELEASE_PER_SECOND_MAX": "0.1",
+    "HISTORY": "worker",
     "GRACE_SECONDS": "60",
     **{f"{name}_REQUEST_TIMEOUT_SECONDS": "40" for name in ("APNS", "FCM", "WEBPUSH", "WEBHOOK")},
 }
@@ -57,6 +61,7 @@ def play(made: Stage) -> None:
     """Play the whole day."""
     late_everywhere(made)
     commits_that_hang(made)
+    entries_that_are_lost(made)
     a_topic_that_takes_nothing(made)
     more_than_the_audit_can_read(made)
     made.nothing_fires()
@@ -68,6 +73,7 @@ def late_everywhere(made: Stage) -> None:
     made.provider_fault("fcm", "slow", seconds=ANSWER_SECONDS)
     made.user_service.mood = "500"
     made.found.produce([_scheduled(user, "scheduled") for user in USERS])
+    lock = _lock_the_history(made)
     time.sleep(2)  # they are past suppress before it is held
     with _every_half_second(made, _greetings()), _wild_producer(made):
         made.fires(
@@ -77,19 +83,32 @@ def late_everywhere(made: Stage) -> None:
             "RingonceSendingSlow",
             "RingonceLag",
             "RingonceLagGrows",
+            "RingonceHistoryDown",
             seconds_max=ALERT_SECONDS_MAX,
         )
         how_late(made)
     mended = time.monotonic()
+    lock.close()
+    made.resolves(mended, "RingonceHistoryDown")
+    assert made.server.value("max(ringonce_history_down)") == 0
+    mended = time.monotonic()
     made.provider_mended("fcm")
     made.user_service.mood = "well"
-    made.set(DEAD_LETTERS_PER_MINUTE_MAX="60000", RELEASE_PER_SECOND_MAX="0")
+    made.set(DEAD_LETTERS_PER_MINUTE_MAX="60000", RELEASE_PER_SECOND_MAX="0", HISTORY="off")
     made.restart_worker()
     made.scraped()
     # What had waited is admitted now, and only then it is known how long that took.
     made.fires(since, "RingonceAdmissionSlow")
     late = ("ProviderSlow", "ReleasesLate", "SendingSlow", "Lag", "LagGrows", "AdmissionSlow")
     made.resolves(mended, *(f"Ringonce{name}" for name in late), seconds_max=ALERT_SECONDS_MAX)
+
+
+def _lock_the_history(made: Stage) -> sqlite3.Connection:
+    """As a program would that somebody has left open in the middle of a change."""
+    (file,) = made.data_dir.glob("**/history.db")
+    database = sqlite3.connect(file, isolation_level=None, timeout=SECONDS_MAX)
+    database.execute("BEGIN EXCLUSIVE")
+    return database
 
 
 def how_late(made: Stage) -> None:
@@ -181,6 +200,29 @@ def _few(number: int) -> list[Message]:
     return [event(USERS[(number + each) % 60], f"few_{number}", f"few-{number}") for each in range(6)]
 
 
+def entries_that_are_lost(made: Stage) -> None:
+    """Somebody tries keys that are wrong while the topic refuses what the audit log has to say about it."""
+    made.set(API_KEYS_FILE=str(made.found.directory / "keys.json"))
+    made.command("keys", "create", "--name", "operator", "--scope", "read")
+    made.restart_worker()
+    made.scraped()
+    topic = made.found.topics.audit_log
+    asyncio.run(_set_topic(made, topic, "10"))
+    since = time.monotonic()
+    for _ in range(3):
+        answer = httpx.get(
+            f"http://{made.address}/users/user-000001/devices",
+            headers={"Authorization": "Bearer ro_0123456789ab_" + "x" * 43},
+            timeout=SECONDS_MAX,
+            trust_env=False,
+        )
+        assert answer.status_code == 401
+    made.fires(since, "RingonceAuditLogLost")
+    assert "not in the audit log: key.refused" in made.worker.log_file.read_text(encoding="utf-8")
+    asyncio.run(_set_topic(made, topic, "1048588"))
+    made.resolves(time.monotonic(), "RingonceAuditLogLost")
+
+
 def a_topic_that_takes_nothing(made: Stage) -> None:
     """Batches of `statuses` are refused, so every step fails; the topic is set right, and the worker mends itself."""
     since = time.monotonic()
@@ -204,10 +246,13 @@ def a_topic_that_takes_nothing(made: Stage) -> None:
 
 
 async def _set_topic(made: Stage, topic: str, bytes_max: str) -> None:
+    # Kafka sets back what is not named.
+    (spec,) = [spec for spec in topic_specs(made.found.settings) if spec.name == topic]
+    config = {**spec.topic_config(1), "max.message.bytes": bytes_max}
     admin = AIOKafkaAdminClient(**kafka_client_options(made.found.settings))
     await admin.start()
     try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": bytes_max})])
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
     finally:
         await admin.close()
 

@@ -24,6 +24,7 @@ STORMS = [f"storm_{number}" for number in range(5)]
 LEFT_OUT = "left_out"
 LATER_SECONDS = 40
 SETTINGS = {
+    "HISTORY": "worker",
     "TEST_CLOCK_OFFSET_SECONDS": str(CLOCK_OFFSET_SECONDS),
     "DEAD_LETTERS_PER_MINUTE_MAX": "480",  # 20 for each lane
     "FCM_BREAKER_FAILURES": "8",

@@ -70,4 +70,10 @@ REHEARSALS: dict[str, Rehearsal] = {
     "RingonceAuditOverwhelmed": Rehearsal(
         "long", "400,000 events as fast as suppress can decide on them", "ringonce audit"
     ),
+    "RingonceHistoryDown": Rehearsal(
+        "long", "somebody else locks the database of the history (SQLite)", "end what holds it"
+    ),
+    "RingonceAuditLogLost": Rehearsal(
+        "long", "wrong API keys while `audit-log` takes no entry of the usual size", "Mend Kafka, or the topic"
+    ),
 }
