@@ -15,14 +15,22 @@ from streams.publish.instants import duration_ms, instant_ms
 from streams.settings import Settings, load_settings
 
 ASK_SECONDS_MAX = 10.0
+MOVING_SECONDS_MAX = 15.0  # a partition that moves to another worker is there again in less
+AGAIN_SECONDS = 0.5
 
 
 def get(url: str, query: Mapping[str, str] | None = None) -> Any:
-    """Return what a worker answers, as JSON; end the command where it answers anything but 200."""
+    """Return what a worker answers, as JSON; end the command where it answers anything but 200.
+
+    While it answers 503, because partitions move, it is asked again for a while.
+    """
     key = load_settings().api.key
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+    until = time.monotonic() + MOVING_SECONDS_MAX
     try:
-        answer = httpx.get(url, params=query, headers=headers, timeout=ASK_SECONDS_MAX, trust_env=False)
+        with httpx.Client(headers=headers, timeout=ASK_SECONDS_MAX, trust_env=False) as client:
+            while (answer := client.get(url, params=query)).status_code == 503 and time.monotonic() < until:
+                time.sleep(AGAIN_SECONDS)
     except httpx.HTTPError as error:
         fail(f"no worker answers at {url}: {error or type(error).__name__}; is one running? --url names another one")
     try:

@@ -209,6 +209,7 @@ def test_from_the_shell(two: Two) -> None:
     listed = ringonce(two, "schedule", "list", "--url", url, "--from", str(due_at), "--to", str(due_at + 1))
     assert listed.returncode == 0 and name in listed.stdout, listed.stderr
     mine = ringonce(two, "schedule", "list", "--url", url, "--user", user, "--json")
+    assert mine.returncode == 0, mine.stderr
     assert [each["notification_id"] for each in json.loads(mine.stdout)["notifications"]] == [name], mine.stderr
     shown = ringonce(two, "schedule", "show", user, KIND, name, "--url", url)
     assert json.loads(shown.stdout)["due_at"] == due_at, shown.stderr
