@@ -35,7 +35,6 @@ from aiokafka.structs import TopicPartition
 
 from connectors.embedded_kafka import EmbeddedKafka
 from connectors.outcome import ProviderName
-from schemas.codec import Codec
 from schemas.keys import partition_of
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics
@@ -49,9 +48,9 @@ from tests.benchmarks.deliver_workload import (
     make_targets,
     order_data,
     outbox_of,
-    outbox_record,
 )
 from tests.benchmarks.oracle import Verification
+from tests.benchmarks.paced_feed import produce_paced
 from tests.benchmarks.provider_stand_in import Provider, StandIn
 from tests.benchmarks.worker_process import delete_topics, worker
 from tests.benchmarks.workload import Feed, Workload
@@ -61,7 +60,6 @@ LATENCY_SECONDS: Final = 10
 SECONDS_MAX: Final = 300.0
 LOOK_SECONDS: Final = 0.05  # how exactly the end of a run is known
 HALF: Final = "half"
-AHEAD_SECONDS_MAX: Final = 0.001  # records of a thousandth of a second are handed over together
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
                 worker("tests.benchmarks.deliver_worker", options, plan.environment(stand_in)) as process,
             ):
                 await _until_committed(settings, names.devices, known)
-                await _produce_paced(plan, names, warm, WARM_UP)
+                await produce_paced(plan.bootstrap, names.outbox, warm, plan.partitions, WARM_UP)
                 read = await _end_offsets(settings, names.outbox)
                 await _until_committed(settings, names.outbox, read)
                 await feed.fill()
@@ -127,7 +125,9 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
                 found, arrivals = Verification(), await stand_in.arrivals()
                 rate = max(1, round(plan.pushes / seconds / 2)) if plan.rate is None else plan.rate
                 paced = another_for(targets[: rate * LATENCY_SECONDS], "paced")
-                sent_at = await _produce_paced(plan, names, paced, rate) if rate else {}
+                sent_at: Mapping[str, float] = {}
+                if rate:
+                    sent_at = await produce_paced(plan.bootstrap, names.outbox, paced, plan.partitions, rate)
                 await _until_committed(settings, names.outbox, await _end_offsets(settings, names.outbox))
                 late = await stand_in.arrivals()
                 rss = process.rss_bytes_max()
@@ -195,27 +195,6 @@ async def _register(settings: Settings, names: TopicNames, targets: Sequence[Tar
     finally:
         await producer.stop()
     return ends
-
-
-async def _produce_paced(plan: Plan, names: TopicNames, targets: Sequence[Target], rate: int) -> Mapping[str, float]:
-    """Put them on `outbox` one by one at the rate; return when each was handed over, in milliseconds."""
-    codec, sent_at, sent = Codec(), dict[str, float](), []
-    producer: Any = AIOKafkaProducer(bootstrap_servers=plan.bootstrap)
-    await producer.start()
-    try:
-        started_at = time.perf_counter()
-        for number, target in enumerate(targets):
-            ahead = started_at + number / rate - time.perf_counter()
-            if ahead > AHEAD_SECONDS_MAX:
-                await asyncio.sleep(ahead)
-            now = sent_at[target.mark] = time.time() * 1000
-            record = outbox_record(codec, target, plan.partitions, int(now))
-            partition = partition_of(record.slot, plan.partitions)
-            sent.append(await producer.send(names.outbox, key=record.slot, value=record.value, partition=partition))
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
-    return sent_at
 
 
 async def _end_offsets(settings: Settings, topic: str) -> Mapping[int, int]:
