@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-short lint types chaos chaos-short simulate rehearse mutants lock docs clean
+.PHONY: help demo test compiled bench bench-short lint types chaos chaos-short simulate rehearse mutants lock docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,8 +15,11 @@ demo: $(VENV)/run.stamp  ## Start everything on this machine and send real event
 test: $(VENV)/dev.stamp  ## Run all tests against a real Kafka, three processes side by side
 	$(BIN)/python scripts/run_tests.py
 
-bench: $(VENV)/dev.stamp  ## Measure against Kafka Streams and others
-	$(BIN)/python -m tests.benchmarks
+compiled: $(VENV)/dev.stamp  ## The wheel with the hot path as machine code, unpacked into .ringonce/compiled
+	$(BIN)/python scripts/compiled.py
+
+bench: $(VENV)/dev.stamp  ## Measure against Kafka Streams and others, as the image runs: compiled
+	$(BIN)/python scripts/compiled.py -m tests.benchmarks
 
 bench-short: $(VENV)/dev.stamp  ## A minute of it: a wrong output fails, time alone does not
 	$(BIN)/python -m tests.benchmarks regress

@@ -34,11 +34,11 @@ class FrameType(IntEnum):
 class Flag:
     """Plain numbers: four are looked at for each answer, and an IntFlag costs a microsecond each time."""
 
-    END_STREAM = 0x1
-    ACK = 0x1
-    END_HEADERS = 0x4
-    PADDED = 0x8
-    PRIORITY = 0x20
+    END_STREAM: Final = 0x1
+    ACK: Final = 0x1
+    END_HEADERS: Final = 0x4
+    PADDED: Final = 0x8
+    PRIORITY: Final = 0x20
 
 
 class ErrorCode(IntEnum):

@@ -19,7 +19,8 @@ from streams.metrics import Buckets
 from .chunk import Chunk
 from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
 from .progress import LaneProgress
-from .transaction import PartitionTransaction, Step, StepFailedError
+from .step import Step
+from .transaction import PartitionTransaction, StepFailedError
 
 QUEUED_RECORDS_MAX = 8_000  # a lane that has this many waiting takes no more; two full fetches
 STEP_RECORDS_MAX = 4_000  # bounds the memory and the length of one transaction

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from streams.metrics import Metric, counter, gauge
 from streams.policies.pacing import Bucket, next_token_at, refill, spend
 
-from .transaction import Step
+from .step import Step
 
 logger = logging.getLogger(__name__)
 

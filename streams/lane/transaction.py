@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-Headers = list[tuple[str, bytes]]
-Output = tuple[bytes | None, bytes | None, Headers]
-Changes = dict[bytes, bytes | None]
+from .step import NO_HEADERS, Changes, Output, Step
 
 LOG_APPEND_TIME = 1  # the timestamp type of a record whose time is the broker's
-
-NO_HEADERS: Headers = []  # shared by all records without any; aiokafka's builder wants a list
 
 BATCH_BYTES_MAX = 512 * 1024  # below the broker's 1 MiB default for a batch, so that none is refused for its size
 RECORDS_AT_ONCE = 500  # put together in half a millisecond; then the loop has its turn, which others wait for
@@ -63,35 +59,6 @@ class LocalTable(Protocol):
     def changelog(self) -> str: ...
 
     def apply(self, partition: int, changes: Mapping[bytes, bytes | None], offset: int) -> None: ...
-
-
-@dataclass(slots=True)
-class Step:
-    """Everything that one step of a stage does to the world outside; all of it happens or none.
-
-    `decided_at`: the time that it was decided by, milliseconds since the epoch; 0: it does not depend on time.
-    `committed`: what is called once all of it has happened, to count it; a step that is not committed is not counted.
-    """
-
-    outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
-    changes: dict[str, Changes] = field(default_factory=dict)
-    offsets: dict[tuple[str, int], int] = field(default_factory=dict)
-    decided_at: int = 0
-    committed: list[Callable[[], None]] = field(default_factory=list)
-
-    def emit(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = NO_HEADERS
-    ) -> None:
-        """Add one record to what the step produces."""
-        place = (topic, partition)
-        records = self.outputs.get(place)
-        if records is None:
-            records = self.outputs[place] = []
-        records.append((key, value, headers))
-
-    def is_empty(self) -> bool:
-        """Tell whether committing it would change anything."""
-        return not (self.offsets or any(self.outputs.values()) or any(self.changes.values()))
 
 
 class Batch(NamedTuple):

@@ -9,7 +9,8 @@ from schemas.keys import split_slot_key
 from streams.audit.reading import TopicReader
 from streams.codec import open_codec
 from streams.lane.lane import wall_ms
-from streams.lane.transaction import PartitionTransaction, Step
+from streams.lane.step import Step
+from streams.lane.transaction import PartitionTransaction
 from streams.repartition.copying import Moved
 from streams.repartition.state import latest
 from streams.settings import Settings, kafka_client_options

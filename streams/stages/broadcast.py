@@ -16,8 +16,8 @@ from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import Decider, LaneContext, StepLane, WallClock
+from streams.lane.step import Step
 from streams.lane.table import LaneTable
-from streams.lane.transaction import Step
 from streams.policies.broadcasting import Action, Phase, after
 from streams.stages.broadcast_book import UNFINISHED_MAX, Book, Broadcasting
 from streams.stages.broadcast_records import Control, Definition, Ended, Listed, Start, read_broadcasts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.keys import partition_of
 from schemas.records import BroadcastReport
 from schemas.varint import SHORT
-from streams.lane.transaction import NO_HEADERS, Output, Step
+from streams.lane.step import NO_HEADERS, Output, Step
 from streams.policies.broadcasting import Counts
 from streams.stages.broadcast_records import PLAIN_CODEC, Control, Definition, Ended
 from streams.stages.broadcast_rows import Progress, broadcast_key, progress_key, write_progress

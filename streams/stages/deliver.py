@@ -24,7 +24,7 @@ from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionClock
-from streams.lane.transaction import Step
+from streams.lane.step import Step
 from streams.stages.blocks import Sweeper
 from streams.stages.deliver_end import end_attempt, note_outcome
 from streams.stages.deliver_entry import Entry, UserQueue, forget_entry, read_entry

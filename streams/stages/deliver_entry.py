@@ -13,7 +13,7 @@ from schemas.keys import partition_of, slot_key
 from schemas.local_times import read_local_time
 from schemas.notification import Subject, read_delivery, subject_of
 from streams.lane.chunk import Record
-from streams.lane.transaction import NO_HEADERS, Headers
+from streams.lane.step import NO_HEADERS, Headers
 from streams.policies.capping import Capped
 from streams.policies.profiles import Lookup
 from streams.stages.deliver_types import REMOVED_TYPE, DeliverPolicy, DeliverSettings, Priority

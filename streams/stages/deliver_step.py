@@ -12,7 +12,7 @@ from schemas.poison import PoisonError
 from schemas.records import FINAL_STATES, State
 from schemas.verdicts import VerdictOutcome
 from streams.lane.chunk import Record
-from streams.lane.transaction import NO_HEADERS, Headers, Step
+from streams.lane.step import NO_HEADERS, Headers, Step
 from streams.policies.breaking import LEFT_ALONE
 from streams.policies.delivering import Claim
 from streams.stages.blocks import Block

@@ -8,7 +8,7 @@ from typing import TypeVar
 from connectors.outcome import Accepted, Device, Outcome
 from schemas.poison import PoisonError
 from schemas.records import FINAL_STATES, State
-from streams.lane.transaction import Step
+from streams.lane.step import Step
 from streams.policies.delivering import Claim
 from streams.stages.deliver_entry import Entry
 from streams.tracing import Hop, StepSpans, Tracer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.lane.chunk import Record
-from streams.lane.transaction import Headers
+from streams.lane.step import Headers
 
 ORIGIN_HEADER = "ringonce-origin"
 

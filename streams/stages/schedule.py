@@ -18,7 +18,7 @@ from schemas.codec import Codec
 from schemas.keys import partition_of, split_slot_key
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
-from streams.lane.transaction import Step
+from streams.lane.step import Step
 from streams.metrics import Buckets
 from streams.policies.pacing import Bucket, next_token_at, refill, spend
 from streams.policies.scheduling import Counts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.keys import partition_of
 from schemas.notification import StatusWriters, write_due
 from schemas.records import State
-from streams.lane.transaction import NO_HEADERS, Headers, Output, Step
+from streams.lane.step import NO_HEADERS, Headers, Output, Step
 from streams.policies import scheduling
 from streams.policies.identity import seen_digest
 from streams.policies.scheduling import REMEMBERED_MS, Counts, Ended, Ending

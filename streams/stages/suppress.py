@@ -16,7 +16,7 @@ from schemas.keys import split_slot_key
 from schemas.notification import RE_ENCODE, Head, current_body, read_due_head, read_heads
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
-from streams.lane.transaction import NO_HEADERS, Step
+from streams.lane.step import NO_HEADERS, Step
 from streams.policies.suppression import SlotPolicy
 from streams.stages.blocks import Sweeper
 from streams.stages.forgetting import ROWS_MAX, Forget, read_forget, slots_of_user, write_answer, write_forget

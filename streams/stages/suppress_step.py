@@ -20,7 +20,7 @@ from schemas.notification import (
 from schemas.poison import PoisonError
 from schemas.records import State
 from streams.lane.chunk import Record
-from streams.lane.transaction import NO_HEADERS, Headers, Step
+from streams.lane.step import NO_HEADERS, Headers, Step
 from streams.policies.identity import seen_digest
 from streams.policies.local_time import instant_of
 from streams.policies.suppression import (

@@ -21,7 +21,8 @@ SCHEMAS: Final = ROOT / "schemas" / "avsc"
 class Implementation:
     """One way to do it. `ends_with`: what shows that it is done; a status, where it commits seldom. `peer`: whose
     packages it needs, with `mode` for it. `events_share`: which part of the events it is given. `checkout`: whose code
-    it is. `waits`: it does not read what is not committed, so that it can be started before the events are readable."""
+    it is. `waits`: it does not read what is not committed, so that it can be started before the events are readable.
+    `interpreted`: by Python, also where we are compiled."""
 
     name: str
     module: str
@@ -30,6 +31,7 @@ class Implementation:
     peer: Literal["", "kafka streams", "quix", "bytewax", "redis"] = ""
     mode: str = ""
     waits: bool = True
+    interpreted: bool = False
     tells_stories: bool = False
     checkout: Path | None = None
 
@@ -37,6 +39,7 @@ class Implementation:
 _PEERS: Final = "tests.benchmarks.peers"
 IMPLEMENTATIONS: Final = (
     Implementation("ringonce", "tests.suppress_worker", "commit"),
+    Implementation("ringonce, not compiled", "tests.suppress_worker", "commit", interpreted=True),
     Implementation("ringonce, stories", "tests.suppress_worker", "commit", tells_stories=True),
     Implementation("kafka streams, exactly once", "", "commit", peer="kafka streams", mode="exactly_once_v2"),
     Implementation("kafka streams, at least once", "", "status", peer="kafka streams", mode="at_least_once"),
@@ -81,4 +84,6 @@ def environment_of(one: Implementation) -> dict[str, str]:
         redis_server()
     if one.peer == "kafka streams":
         kafka_streams_command()
+    if one.interpreted:
+        return {"PYTHONPATH": str(ROOT)}
     return python_path(one.peer) if one.peer in ("quix", "bytewax", "redis") else {}

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from streams.compiled import is_compiled
 from tests.benchmarks.suppress_plot import plot
 
 LIBRARIES = ("faust-streaming", "aiokafka", "rocksdict", "fastavro", "uvloop")
@@ -126,6 +127,7 @@ def measured_on(command: str, partitions: int) -> dict[str, Any]:
         "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()},
         "load_average": round(os.getloadavg()[0], 2),
         "real_time": _is_real_time(),
+        "compiled": is_compiled(),
         "versions": {
             "python": platform.python_version(),
             "kafka": _kafka_version(),
@@ -140,6 +142,8 @@ def written_on(on: Mapping[str, Any]) -> list[str]:
     load = f"load {on['load_average']} at the end"
     if on["real_time"]:
         load += ", most of it of other work, before which the processes of the run came (real-time priority)"
+    if on.get("compiled"):
+        versions = f"hot path compiled, {versions}"
     return [
         f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, {load}; {versions}.",
         f"`{on['command']}`",

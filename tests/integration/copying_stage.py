@@ -12,8 +12,8 @@ from streams.lane.app import LaneApp, LaneAppOptions
 from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import StepLane
 from streams.lane.lanes import Stage
+from streams.lane.step import Step
 from streams.lane.table import LaneTable
-from streams.lane.transaction import Step
 from tests.integration.kafka_records import WAIT_SECONDS_MAX, create_topics
 
 PARTITIONS = 2

@@ -22,8 +22,9 @@ from connectors.embedded_kafka.ports import free_ports
 from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import RecordsLostError
 from streams.lane.recovery import ChangelogReplay
+from streams.lane.step import Step
 from streams.lane.table import LaneTable
-from streams.lane.transaction import PartitionTransaction, Step, StepFailedError
+from streams.lane.transaction import PartitionTransaction, StepFailedError
 from tests.integration.copying_stage import CopyingApp
 from tests.integration.kafka_records import committed, create_topics, producing, read_all, until_read
 from tests.simulation.tables import local_rows, new_table, unstarted_app

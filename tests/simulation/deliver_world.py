@@ -15,8 +15,9 @@ from schemas.codec import Codec
 from schemas.keys import slot_key
 from streams.lane.lane import LaneContext
 from streams.lane.letters import NO_LETTER_RULE
+from streams.lane.step import Step
 from streams.lane.table import LaneTable
-from streams.lane.transaction import PartitionTransaction, Step, StepFailedError
+from streams.lane.transaction import PartitionTransaction, StepFailedError
 from streams.policies.capping import Cap
 from streams.policies.rendering import Chosen, TypeTemplate, Variant, VariantKey, compile_source
 from streams.policies.retrying import RetryPolicy

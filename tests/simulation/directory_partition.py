@@ -13,9 +13,10 @@ from connectors.outcome import Device, ProviderName
 from schemas.codec import Codec
 from streams.lane.chunk import Chunk
 from streams.lane.lane import LaneContext
+from streams.lane.step import Step
 from streams.lane.table import LaneTable
-from streams.lane.transaction import Step
 from streams.policies.rendering import RenderFailed
+from streams.stages.blocks import Sweeper
 from streams.stages.deliver import DeliverLane
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings
@@ -62,6 +63,14 @@ class MemoryTable:
         """As LaneTable."""
         return self._offset
 
+    def changelog_position(self, partition: int) -> int:
+        """As LaneTable."""
+        return 0 if self._offset is None else self._offset + 1
+
+    def scan(self, partition: int, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """As LaneTable."""
+        return [(key, self.rows[key]) for key in sorted(self.rows) if start <= key < end][:limit]
+
     def wipe(self, partition: int) -> None:
         """As LaneTable."""
         self.rows.clear()
@@ -84,14 +93,15 @@ class DirectoryPartition:
             choose=lambda type, locale, provider: RenderFailed("nothing is delivered here"),
             devices_max=devices_max,
         )
+        deliveries = MemoryTable()
         self.lane = SimpleNamespace(
             settings=settings,
             topics=TOPICS,
             headers={"Status": b"", "Verdict": b""},
-            tables=SimpleNamespace(directory=self.table, deliveries=MemoryTable()),
+            tables=SimpleNamespace(directory=self.table, deliveries=deliveries),
             partition=0,
             codec=CODEC,
-            sweeper=None,  # nothing is delivered here
+            sweeper=Sweeper(cast(LaneTable, deliveries), 0),
         )
         self.take_over()
 

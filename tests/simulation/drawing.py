@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from schemas.codec import Codec
 from schemas.records import FINAL_STATES
-from streams.lane.transaction import PartitionTransaction, Step
+from streams.lane.step import Step
+from streams.lane.transaction import PartitionTransaction
 from streams.topics import STREAMS
 from tests.simulation.scenario import scenario_of
 from tests.simulation.world import World, simulated

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from streams.lane.chunk import Chunk, Record
+from streams.lane.step import Headers, Step
 from streams.lane.table import LaneTable
-from streams.lane.transaction import Headers, Step
 
 
 @dataclass(frozen=True, slots=True)

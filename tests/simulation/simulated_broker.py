@@ -13,7 +13,7 @@ from typing import Literal, cast
 from aiokafka.errors import InvalidTxnState, ProducerFenced
 
 from streams.lane.chunk import Chunk, Record
-from streams.lane.transaction import Headers
+from streams.lane.step import Headers
 from tests.simulation.memory_log import LogRecord
 from tests.simulation.simulated_loop import SimulatedLoop
 

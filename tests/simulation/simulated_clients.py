@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from streams.lane.transaction import Headers
+from streams.lane.step import Headers
 from tests.simulation.simulated_broker import SimulatedBroker
 from tests.simulation.simulated_loop import ACTOR, SimulatedLoop
 

@@ -172,7 +172,7 @@ def test_the_capacity_page_has_the_measured_costs() -> None:
     assert written == page(written), "run `make docs`"
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock", "requirements-dev.lock"])
 def test_locks_hold_every_dependency_with_hashes_and_no_address(name: str) -> None:
     """Each direct dependency is locked, each locked version has a hash, and no server is named."""
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -182,6 +182,8 @@ def test_locks_hold_every_dependency_with_hashes_and_no_address(name: str) -> No
     assert all("--hash=sha256:" in block for _, block in blocks)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = list(project["dependencies"])
+    if name == "requirements-build.lock":
+        wanted += project["optional-dependencies"]["compile"]
     if name == "requirements-dev.lock":
         wanted += project["optional-dependencies"]["dev"] + project["optional-dependencies"]["otel"]
     locked = {package for package, _ in blocks}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.lane.transaction import Step
+from streams.lane.step import Step
 
 
 def test_records_keep_their_order_within_a_partition() -> None:

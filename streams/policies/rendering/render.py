@@ -105,7 +105,7 @@ def missing_names(chosen: Chosen, title: str | None, body: str | None, values: V
     given = {name for name, text in (("title", title), ("body", body)) if text is not None}
     fields = [field for field in (*chosen.fields, *chosen.data) if field.name not in given]
     named = frozenset[str]().union(*(field.template.variables for field in fields))
-    return sorted(named - values.data.keys() - values.profile.keys() - OWN_NAMES)
+    return sorted(named.difference(values.data, values.profile, OWN_NAMES))
 
 
 def _check_size(data: Mapping[str, str]) -> None:
