@@ -25,6 +25,7 @@ BENCHMARKS: Final[dict[str, list[str]]] = {
     "gateway": [],
     "history": [],
     "storage": [],
+    "line": [],
     "deliver": ["--provider", "apns", "fcm", "webpush", "--answer-ms", "0", "50", "--in-flight", "1000"],
 }
 SHORT: Final = "regress"

@@ -29,37 +29,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.structs import TopicPartition
-
 from connectors.embedded_kafka import EmbeddedKafka
 from connectors.outcome import ProviderName
+from schemas.codec import Codec
 from schemas.keys import partition_of
-from streams.settings import Settings, load_settings
+from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.bare_connector import WARM_UP
 from tests.benchmarks.deliver_oracle import verify_arrivals, verify_record
 from tests.benchmarks.deliver_results import Case, DeliverRun, write_results
+from tests.benchmarks.deliver_topics import end_offsets_of, register, until_committed
 from tests.benchmarks.deliver_workload import (
     Target,
     another_for,
-    devices_of,
     make_targets,
     order_data,
     outbox_of,
+    outbox_record,
 )
 from tests.benchmarks.oracle import Verification
 from tests.benchmarks.paced_feed import produce_paced
 from tests.benchmarks.provider_stand_in import Provider, StandIn
 from tests.benchmarks.worker_process import delete_topics, worker
-from tests.benchmarks.workload import Feed, Workload
+from tests.benchmarks.workload import Event, Feed, Workload
 
 STREAMS_MAX: Final = 500  # of one connection: the connectors' own limit
 LATENCY_SECONDS: Final = 10
-SECONDS_MAX: Final = 300.0
-LOOK_SECONDS: Final = 0.05  # how exactly the end of a run is known
 HALF: Final = "half"
+CODEC: Final = Codec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +71,11 @@ class Plan:
     bootstrap: str
     data_of: Callable[[int], dict[str, str]] = order_data
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    def outbox_record(self, target: Target, at_ms: int) -> tuple[int, Event]:
+        """The partition and the record of a target that is admitted then."""
+        record = outbox_record(CODEC, target, self.partitions, at_ms)
+        return partition_of(record.slot, self.partitions), record
 
     def environment(self, stand_in: StandIn) -> dict[str, str]:
         """The provider's settings, with connections for all that is in flight, and as fast as it can be."""
@@ -106,29 +108,29 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
         names = TopicNames.of(settings)
         await ensure_topics(settings)
         try:
-            known = await _register(settings, names, targets)
+            known = await register(settings, names, targets)
             async with (
                 Feed(plan.bootstrap, names.outbox, workload) as feed,
                 worker("tests.benchmarks.deliver_worker", options, plan.environment(stand_in)) as process,
             ):
-                await _until_committed(settings, names.devices, known)
-                await produce_paced(plan.bootstrap, names.outbox, warm, plan.partitions, WARM_UP)
-                read = await _end_offsets(settings, names.outbox)
-                await _until_committed(settings, names.outbox, read)
+                await until_committed(settings, names.devices, known)
+                await produce_paced(plan.bootstrap, names.outbox, warm, plan.outbox_record, WARM_UP)
+                read = await end_offsets_of(settings, names.outbox)
+                await until_committed(settings, names.outbox, read)
                 await feed.fill()
                 await stand_in.arrivals()
                 ends = {partition: read[partition] + count for partition, count in _ends(workload).items()}
                 cpu, started_at = process.cpu_seconds(), time.perf_counter()
                 await feed.release()
-                await _until_committed(settings, names.outbox, ends)
+                await until_committed(settings, names.outbox, ends)
                 seconds, cpu = time.perf_counter() - started_at, process.cpu_seconds() - cpu
                 found, arrivals = Verification(), await stand_in.arrivals()
                 rate = max(1, round(plan.pushes / seconds / 2)) if plan.rate is None else plan.rate
                 paced = another_for(targets[: rate * LATENCY_SECONDS], "paced")
                 sent_at: Mapping[str, float] = {}
                 if rate:
-                    sent_at = await produce_paced(plan.bootstrap, names.outbox, paced, plan.partitions, rate)
-                await _until_committed(settings, names.outbox, await _end_offsets(settings, names.outbox))
+                    sent_at = await produce_paced(plan.bootstrap, names.outbox, paced, plan.outbox_record, rate)
+                await until_committed(settings, names.outbox, await end_offsets_of(settings, names.outbox))
                 late = await stand_in.arrivals()
                 rss = process.rss_bytes_max()
             verify_arrivals(targets, arrivals, found)
@@ -181,49 +183,8 @@ async def measure_bare(plan: Plan, stand_in: StandIn, addresses: Sequence[Any]) 
     )
 
 
-async def _register(settings: Settings, names: TopicNames, targets: Sequence[Target]) -> Mapping[int, int]:
-    """Put the devices on their topic; return its ends."""
-    producer: Any = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, linger_ms=20, max_batch_size=256 * 1024)
-    await producer.start()
-    ends: dict[int, int] = {}
-    try:
-        for user, value in devices_of(targets):
-            partition = partition_of(user, settings.partitions)
-            await producer.send(names.devices, key=user, value=value, partition=partition)
-            ends[partition] = ends.get(partition, 0) + 1
-        await producer.flush()
-    finally:
-        await producer.stop()
-    return ends
-
-
-async def _end_offsets(settings: Settings, topic: str) -> Mapping[int, int]:
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap)
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(settings.partitions)])
-        return {tp.partition: end for tp, end in ends.items()}
-    finally:
-        await consumer.stop()
-
-
 def _ends(workload: Workload) -> Mapping[int, int]:
     return {partition: len(events) for partition, events in enumerate(workload.partitions) if events}
-
-
-async def _until_committed(settings: Settings, topic: str, ends: Mapping[int, int]) -> None:
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    await admin.start()
-    try:
-        async with asyncio.timeout(SECONDS_MAX):
-            while True:
-                offsets = await admin.list_consumer_group_offsets(settings.app_id)
-                read = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
-                if all(read.get(partition, 0) >= end for partition, end in ends.items()):
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        await admin.close()
 
 
 async def bench(arguments: argparse.Namespace, bootstrap: str) -> list[DeliverRun]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.benchmarks.results import measured_on
+from tests.benchmarks.results import measured_on, written_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +99,13 @@ def write_results(runs: Sequence[DeliverRun], command: str, partitions: int, jso
             f"| {one.cpu_us:,} | {one.rss_megabytes_max:.0f} | {one.bare_per_second:,} | {one.bare_cpu_us:,} "
             f"| {one.ratio:.2f} of it | {one.latency_ms_p50:g} / {one.latency_ms_p99:g} ms at {one.latency_rate:,}/s |"
         )
-    machine, versions = on["machine"], ", ".join(f"{name} {number}" for name, number in on["versions"].items())
     count, pushes = max(one.runs for one in summaries), max(one.pushes for one in summaries)
     lines += [
         "",
         f"Medians of {count} interleaved pairs of runs of {pushes:,} pushes (ratio pair by pair), each verified at the "
         f"provider and in the record; {partitions} partitions, one worker process, two commits for each push. The bare "
         "connector is the same client, without Kafka. Broker, provider and worker share the machine.",
-        f"{on['date']}, {machine['cpu']}, {machine['cores']} cores, load {on['load_average']} at the end; {versions}.",
-        f"`{on['command']}`",
+        *written_on(on),
     ]
     table = "\n".join(lines)
     if json_file is not None:

@@ -4,7 +4,7 @@
 
 The argument holds settings by their names; those of the providers come from the environment. It prints `ready` when all
 partitions are assigned, and works until SIGTERM. `RINGONCE_BENCH_PROFILE=FILE` profiles it into that file, which
-makes it slow: not for a run that is measured.
+makes it slow: not for a run that is measured. `RINGONCE_BENCH_STAGES=suppress,deliver` has it do more than deliver.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from streams.types_file import NotificationTypes
 from tests.benchmarks.deliver_workload import TYPE
 
 PROFILE_VARIABLE = "RINGONCE_BENCH_PROFILE"
+STAGES_VARIABLE = "RINGONCE_BENCH_STAGES"
 TEMPLATE_VARIABLE = "RINGONCE_BENCH_TEMPLATE"  # of the type that is sent, as JSON
 
 
@@ -43,7 +44,7 @@ async def run(settings: Settings) -> int:
             types,
             connectors,
             templates=library,
-            stages=frozenset({"deliver"}),
+            stages=frozenset(os.environ.get(STAGES_VARIABLE, "deliver").split(",")),
             faust={"web_enabled": False},
         )
     )

@@ -1,4 +1,4 @@
-"""Notifications on `outbox` at an even rate, at little cost: who feeds takes its CPU from what is measured.
+"""Notifications on a topic at an even rate, at little cost: who feeds takes its CPU from what is measured.
 
 They are encoded before. Each partition has one batch under way, of all that has become due by then; a notification's
 time counts from when it was due, so that waiting for the batch before is in it.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
-from schemas.codec import Codec
-from schemas.keys import partition_of
-from tests.benchmarks.deliver_workload import Target, outbox_record
+from tests.benchmarks.deliver_workload import Target
 from tests.benchmarks.workload import Event
 
 START_SECONDS: Final = 0.5  # for encoding to be over, and a second for each so many
@@ -24,24 +22,28 @@ TICK_SECONDS: Final = 0.002  # what is due within it goes together
 
 
 async def produce_paced(
-    bootstrap: str, topic: str, targets: Sequence[Target], partitions: int, rate: int
+    bootstrap: str,
+    topic: str,
+    targets: Sequence[Target],
+    record_of: Callable[[Target, int], tuple[int, Event]],
+    rate: int,
 ) -> Mapping[str, float]:
-    """Produce them; return when each was due, by its mark, in milliseconds since the epoch."""
+    """Produce what `record_of` makes of each and the time that it is due; return that by its mark, in milliseconds
+    since the epoch."""
     starts_at = time.time() + START_SECONDS + len(targets) / ENCODED_A_SECOND
     due_at = {target.mark: (starts_at + number / rate) * 1000 for number, target in enumerate(targets)}
-    codec = Codec()
-    queues: list[list[tuple[float, Event]]] = [[] for _ in range(partitions)]
+    queues: dict[int, list[tuple[float, Event]]] = {}
     for target in targets:
         at = due_at[target.mark]
-        record = outbox_record(codec, target, partitions, int(at))
-        queues[partition_of(record.slot, partitions)].append((at, record))
+        partition, record = record_of(target, int(at))
+        queues.setdefault(partition, []).append((at, record))
     if time.time() > starts_at:
         raise RuntimeError(f"{len(targets)} notifications were not encoded in time: the machine is too busy to tell")
     producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     try:
         async with asyncio.TaskGroup() as group:
-            for partition, queue in enumerate(queues):
+            for partition, queue in queues.items():
                 group.create_task(_feed(producer, topic, partition, queue))
     finally:
         await producer.stop()
