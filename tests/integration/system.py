@@ -45,16 +45,34 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def event(user: str, kind: str, notification_id: str) -> Message:
-    """Return a notification as it is produced."""
+def event(user: str, kind: str, notification_id: str, **fields: Any) -> Message:
+    """Return a notification as it is produced, with other fields than the usual where that is asked for."""
     record = {
         "notification_id": notification_id,
         "user_id": user,
         "type": kind,
         "created_at": now_ms(),
         "data": {"name": "Ada", "order": notification_id},
+        **fields,
     }
     return Message(slot_key(user, kind), Codec().encode("Notification", record))
+
+
+def forged(user: str, kind: str, notification_id: str, offset: int) -> Message:
+    """Return a status that no stage wrote: a notification, of an event that is not there, is being sent."""
+    record = {
+        "notification_id": notification_id,
+        "user_id": user,
+        "type": kind,
+        "state": "SENDING",
+        "reason": "forged",
+        "at": now_ms(),
+        "stage": "deliver",
+        "origin_partition": 0,
+        "origin_offset": offset,
+        "attempt": 1,
+    }
+    return Message(slot_key(user, kind), Codec().encode("Status", record))
 
 
 @dataclass(slots=True)

@@ -11,10 +11,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from schemas.codec import Codec
-from schemas.keys import slot_key
-from streams.publish.messages import Message
-from tests.integration.system import SECONDS_MAX, event, now_ms, system, web_url
+from tests.integration.system import SECONDS_MAX, event, forged, system, web_url
 
 KIND = "order_ready"
 USERS = [f"user-{number:06d}" for number in range(20)]
@@ -34,23 +31,6 @@ def until(so: Callable[[], bool]) -> None:
         if time.monotonic() > give_up_at:
             raise TimeoutError
         time.sleep(LOOK_SECONDS)
-
-
-def forged(user: str, notification_id: str, offset: int) -> Message:
-    """A status that no stage wrote: another notification of the same slot is being sent."""
-    record = {
-        "notification_id": notification_id,
-        "user_id": user,
-        "type": KIND,
-        "state": "SENDING",
-        "reason": "forged",
-        "at": now_ms(),
-        "stage": "deliver",
-        "origin_partition": 0,
-        "origin_offset": offset,
-        "attempt": 1,
-    }
-    return Message(slot_key(user, KIND), Codec().encode("Status", record))
 
 
 def test_it_counts_nothing_while_all_is_well_and_finds_what_is_not(
@@ -73,7 +53,7 @@ def test_it_counts_nothing_while_all_is_well_and_finds_what_is_not(
         assert set(values(url, "ringonce_audit_violations_total").values()) == {0.0}
         assert values(url, "ringonce_audit_sample_ratio") == {"": 1.0}
 
-        asyncio.run(running.produce_to(running.topics.statuses, [forged(fresh[0], "forged", 10**9)]))
+        asyncio.run(running.produce_to(running.topics.statuses, [forged(fresh[0], KIND, "forged", 10**9)]))
         until(lambda: values(url, "ringonce_audit_violations_total")['{promise="P1"}'] == 1)
         log = worker.log_file.read_text(encoding="utf-8")
         assert "audit: P1 is broken: slot user-000020:order_ready: 2 notifications within" in log

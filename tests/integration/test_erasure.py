@@ -16,8 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.codec import Codec
-from schemas.keys import partition_of, slot_key
+from schemas.keys import partition_of
 from streams.publish.erasure_document import REMOVED
 from streams.publish.messages import Message
 from tests.integration.kafka_records import read_all
@@ -49,14 +48,7 @@ def call(method: str, url: str, body: Any = None) -> httpx.Response:
 
 def later(user: str, kind: str) -> Message:
     """An event that is to be sent in an hour."""
-    record = {
-        "notification_id": f"later-{user}-{kind}",
-        "user_id": user,
-        "type": kind,
-        "created_at": now_ms(),
-        "send_at": now_ms() + LATER_MS,
-    }
-    return Message(slot_key(user, kind), Codec().encode("Notification", record))
+    return event(user, kind, f"later-{user}-{kind}", send_at=now_ms() + LATER_MS, data={})
 
 
 def until(url: str, expected: int) -> httpx.Response:

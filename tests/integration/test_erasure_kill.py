@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 
 from schemas.codec import Codec
-from schemas.keys import slot_key
 from streams.audit.auditor import AuditOptions
 from streams.commands.audit import run_audit
 from streams.publish.messages import Message
@@ -30,15 +29,7 @@ DAY_MS = 86_400_000
 
 def scheduled(user: str, kind: str) -> Message:
     """An event that is due in a day."""
-    now = now_ms()
-    record = {
-        "notification_id": f"later {kind}",
-        "user_id": user,
-        "type": kind,
-        "created_at": now,
-        "send_at": now + DAY_MS,
-    }
-    return Message(slot_key(user, kind), Codec().encode("Notification", record))
+    return event(user, kind, f"later {kind}", send_at=now_ms() + DAY_MS, data={})
 
 
 def wishes(user: str) -> Message:

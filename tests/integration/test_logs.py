@@ -7,8 +7,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from schemas.codec import Codec
-from schemas.keys import slot_key
 from streams.publish.messages import Message
 from tests.integration.otlp_receiver import collector
 from tests.integration.system import event, now_ms, system
@@ -25,15 +23,7 @@ def lines(log_file: Path) -> list[dict[str, Any]]:
 
 def scheduled(user: str, notification_id: str) -> Message:
     """A notification that is due in a second."""
-    record = {
-        "notification_id": notification_id,
-        "user_id": user,
-        "type": "another_kind",
-        "created_at": now_ms(),
-        "send_at": now_ms() + 1_000,
-        "data": {},
-    }
-    return Message(slot_key(user, "another_kind"), Codec().encode("Notification", record))
+    return event(user, "another_kind", notification_id, send_at=now_ms() + 1_000, data={})
 
 
 def test_normal_work_is_silent(kafka: str, tmp_path: Path) -> None:

@@ -21,10 +21,9 @@ import httpx
 import pytest
 
 from connectors.simulators.tls import Authority, make_authority
-from schemas.codec import Codec
-from schemas.keys import partition_of, slot_key
+from schemas.keys import partition_of
 from streams.publish.messages import Message
-from tests.integration.system import PARTITIONS, SECONDS_MAX, System, now_ms, system, web_url
+from tests.integration.system import PARTITIONS, SECONDS_MAX, System, event, system, web_url
 from tests.integration.test_web import assert_problem, until_status
 from tests.user_service_stand_in import UserServiceStandIn
 
@@ -160,8 +159,7 @@ def test_a_user_is_read_byte_for_byte(two: Two, user: str) -> None:
 
 def greeting(user: str) -> Message:
     """An event that says nothing of its user."""
-    record = {"notification_id": f"of {user}", "user_id": user, "type": "greet", "created_at": now_ms()}
-    return Message(slot_key(user, "greet"), Codec().encode("Notification", record))
+    return event(user, "greet", f"of {user}", data={})
 
 
 def test_profiles_from_a_file_and_from_the_user_service_reach_the_texts(two: Two) -> None:

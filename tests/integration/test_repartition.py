@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from schemas.codec import Codec
-from schemas.keys import slot_key
 from streams.audit.auditor import AuditOptions
 from streams.commands.audit import run_audit
 from streams.publish.messages import Message
@@ -33,16 +31,8 @@ NEW = 2 * PARTITIONS
 
 
 def _later(number: int) -> Message:
-    user = f"user-{number:06d}"
-    record = {
-        "notification_id": f"later{number}",
-        "user_id": user,
-        "type": "daily_digest",
-        "created_at": now_ms(),
-        "send_at": now_ms() + DUE_MS,
-        "data": {"count": "3"},
-    }
-    return Message(slot_key(user, "daily_digest"), Codec().encode("Notification", record))
+    send_at, data = now_ms() + DUE_MS, {"count": "3"}
+    return event(f"user-{number:06d}", "daily_digest", f"later{number}", send_at=send_at, data=data)
 
 
 def _new_settings(old: Settings) -> Settings:

@@ -16,9 +16,8 @@ import httpx
 import pytest
 
 from schemas.codec import Codec
-from schemas.keys import slot_key
 from streams.publish.messages import Message
-from tests.integration.system import PARTITIONS, SECONDS_MAX, System, now_ms, system, web_url
+from tests.integration.system import PARTITIONS, SECONDS_MAX, System, event, now_ms, system, web_url
 from tests.integration.test_web import assert_problem, until_status
 
 ROOT = Path(__file__).parents[2]
@@ -32,16 +31,8 @@ Two = tuple[System, str, str]
 
 def scheduled(user: str, notification_id: str, due_at: int, expires_at: int | None = None, kind: str = KIND) -> Message:
     """An event that is not due yet, as it is produced."""
-    record = {
-        "notification_id": notification_id,
-        "user_id": user,
-        "type": kind,
-        "created_at": now_ms(),
-        "send_at": due_at,
-        "expires_at": expires_at,
-        "data": {"name": "Ada", "order": "7"},
-    }
-    return Message(slot_key(user, kind), Codec().encode("Notification", record))
+    data = {"name": "Ada", "order": "7"}
+    return event(user, kind, notification_id, send_at=due_at, expires_at=expires_at, data=data)
 
 
 @pytest.fixture(scope="module")

@@ -109,8 +109,7 @@ def fault(running: System, provider: str, name: str, **numbers: Any) -> Iterator
 
 def scheduled(user: str, kind: str, notification_id: str, **fields: Any) -> Message:
     """An event with fields of its own."""
-    record = {"notification_id": notification_id, "user_id": user, "type": kind, "created_at": now_ms(), **fields}
-    return Message(slot_key(user, kind), Codec().encode("Notification", record))
+    return event(user, kind, notification_id, **{"data": {}, **fields})
 
 
 def told(running: System) -> dict[tuple[str, str, str], list[dict[str, Any]]]:

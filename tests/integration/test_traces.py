@@ -8,6 +8,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -120,16 +121,9 @@ def test_across_the_schedule(traced: tuple[System, Collector, list[str]]) -> Non
     """A producer's header on Kafka goes through the table of schedule, and the wait has a span of its own."""
     running, found, urls = traced
     user, trace = someone_on_both(urls, 1), uuid.uuid4().int
-    record = {
-        "notification_id": "scheduled",
-        "user_id": user,
-        "type": KIND,
-        "created_at": now_ms(),
-        "send_at": now_ms() + 2_000,
-        "data": {"name": "Ada", "order": "1"},
-    }
-    value = Codec().encode("Notification", record)
-    message = Message(slot_key(user, KIND), value, ((TRACEPARENT, CALLER.format(trace).encode()),))
+    data = {"name": "Ada", "order": "1"}
+    message = event(user, KIND, "scheduled", send_at=now_ms() + 2_000, data=data)
+    message = replace(message, headers=((TRACEPARENT, CALLER.format(trace).encode()),))
     running.produce([message])
     spans = whole(found, f"{trace:032x}")
     assert chain(spans) == ["suppress", "schedule", "suppress", "deliver"]

@@ -15,7 +15,6 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from streams.publish.messages import Message
 from streams.settings import kafka_client_options
@@ -124,14 +123,7 @@ def how_late(made: Stage) -> None:
 
 
 def _scheduled(user: str, kind: str) -> Message:
-    record = {
-        "notification_id": f"{kind}-{user}",
-        "user_id": user,
-        "type": kind,
-        "created_at": now_ms(),
-        "send_at": now_ms() + 3_000,
-    }
-    return Message(slot_key(user, kind), Codec().encode("Notification", record))
+    return event(user, kind, f"{kind}-{user}", send_at=now_ms() + 3_000, data={})
 
 
 def _slots(kinds: Iterable[str], partition: int) -> Iterator[tuple[str, str]]:

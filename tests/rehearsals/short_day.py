@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import rocksdict
 
@@ -13,7 +13,7 @@ from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from streams.publish.messages import Message
 from streams.stages.schedule_table import DEFERRALS
-from tests.integration.system import PARTITIONS, end_by_force, event, now_ms
+from tests.integration.system import PARTITIONS, end_by_force, event, forged, now_ms
 from tests.rehearsals.prometheus_server import LOOK_SECONDS, until
 from tests.rehearsals.rehearsal import DATA_DIR, Stage, produce_to
 
@@ -133,47 +133,17 @@ def broken_template() -> Message:
 def letters_and_a_stranger(made: Stage) -> None:
     """A type that the file does not have, records that are no Avro, and a status that no stage wrote."""
     since = time.monotonic()
-    later = {**_record("user-000003", "later", "later-1"), "send_at": now_ms() + 1000 * LATER_SECONDS}
-    made.found.produce([Message(slot_key("user-000003", "later"), Codec().encode("Notification", later))])
+    send_at = now_ms() + 1000 * LATER_SECONDS
+    made.found.produce([event("user-000003", "later", "later-1", send_at=send_at, data={"order": "1"})])
     made.found.produce([event(user, LEFT_OUT, f"{LEFT_OUT}-{user}") for user in USERS[:30]])
     made.fires(since, "RingonceDeadLetters")
     since = time.monotonic()
-    produce_to(made, made.found.topics.statuses, [forged(USERS[0]), forged(USERS[0])])
+    strangers = [forged(USERS[0], "order_ready", f"forged-{offset}", offset) for offset in (10**9, 10**9 + 1)]
+    produce_to(made, made.found.topics.statuses, strangers)
     made.found.produce([Message(b"user-000001:order_ready", b"poison") for _ in range(60)])
     made.fires(since, "RingoncePromiseBroken", "RingonceDeadLettersPaused")
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     assert "broken: P1" in made.command("audit", "--since", an_hour_ago.isoformat(), code=1)
-
-
-def _record(user: str, kind: str, notification_id: str) -> dict[str, Any]:
-    return {
-        "notification_id": notification_id,
-        "user_id": user,
-        "type": kind,
-        "created_at": now_ms(),
-        "data": {"order": "1"},
-    }
-
-
-_forged = iter(range(1_000_000_000, 2_000_000_000))
-
-
-def forged(user: str) -> Message:
-    """A status that no stage wrote: another notification of the same slot is being sent."""
-    offset = next(_forged)
-    record = {
-        "notification_id": f"forged-{offset}",
-        "user_id": user,
-        "type": "order_ready",
-        "state": "SENDING",
-        "reason": "forged",
-        "at": now_ms(),
-        "stage": "deliver",
-        "origin_partition": 0,
-        "origin_offset": offset,
-        "attempt": 1,
-    }
-    return Message(slot_key(user, "order_ready"), Codec().encode("Status", record))
 
 
 def a_worker_that_is_killed_and_a_disk_that_forgets(made: Stage, looks: Looks | None) -> None:
