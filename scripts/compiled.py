@@ -52,7 +52,8 @@ def build() -> Path:
         command = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source)]
         subprocess.run(command, check=True, env=environment, timeout=BUILD_SECONDS_MAX)
         (wheel,) = wheels.glob("*.whl")
-        subprocess.run([*pip, "install", "--no-deps", "--target", str(fresh), str(wheel)], check=True)
+        command = [*pip, "install", "--no-deps", "--target", str(fresh), str(wheel)]
+        subprocess.run(command, check=True, timeout=BUILD_SECONDS_MAX)
         (fresh / "built-from").write_text(wanted)
         shutil.rmtree(TARGET, ignore_errors=True)
         TARGET.parent.mkdir(exist_ok=True)
