@@ -55,11 +55,13 @@ async def _feed(producer: Any, topic: str, partition: int, queue: Sequence[tuple
     while done < len(queue):
         early = queue[done][0] / 1000 - time.time()
         await asyncio.sleep(max(TICK_SECONDS, early))
-        now, batch = time.time() * 1000, producer.create_batch()
+        now, batch, before = time.time() * 1000, producer.create_batch(), done
         while done < len(queue) and queue[done][0] <= now:
             record = queue[done][1]
             if batch.append(key=record.slot, value=record.value, timestamp=None) is None:
                 break  # it is full; the others are next
             done += 1
+        if done == before:
+            continue  # the clock of the loop is a little ahead of the wall clock
         batch.close()
         await (await producer.send_batch(batch, topic, partition=partition))
