@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,18 +127,25 @@ async def _produce(
     return ends
 
 
-async def wait_until_read(options: dict[str, Any], group: str, topic: str, ends: dict[int, int]) -> None:
+async def wait_until_read(
+    options: Mapping[str, Any],
+    group: str,
+    topic: str,
+    ends: Mapping[int, int],
+    seconds_max: float = DEVICES_SECONDS_MAX,
+    look_seconds: float = 0.2,
+) -> None:
     """Wait until the workers have committed past these offsets. Raises TimeoutError."""
     admin = aiokafka.admin.AIOKafkaAdminClient(**options)
     await admin.start()
     try:
-        async with asyncio.timeout(DEVICES_SECONDS_MAX):
+        async with asyncio.timeout(seconds_max):
             while True:
                 offsets = await admin.list_consumer_group_offsets(group)
                 read = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
                 if all(read.get(partition, 0) >= end for partition, end in ends.items()):
                     return
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(look_seconds)
     finally:
         await admin.close()
 

@@ -38,7 +38,7 @@ from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.results import measured_on, written_on
 from tests.benchmarks.schedule_record import ends, until_read
-from tests.benchmarks.worker_process import WorkerProcess, delete_topics, worker
+from tests.benchmarks.worker_process import WorkerProcess, delete_topics, own_options, worker
 
 WORKER: Final = "tests.broadcast_worker"
 CODEC: Final = Codec()
@@ -195,23 +195,15 @@ class Memory:
 
 async def measure(bootstrap: str, users: int, kills: int, partitions: int) -> Found:
     """One run, on topics of its own, verified. Raises AssertionError where anybody is missing or told twice."""
-    prefix = f"b{uuid.uuid4().hex[:8]}-"
     with tempfile.TemporaryDirectory() as directory:
-        options = {
-            "bootstrap": bootstrap,
-            "topic_prefix": prefix,
-            "app_id": f"{prefix}app",
-            "data_dir": directory,
-            "partitions": partitions,
-            "session_timeout_seconds": 3.0,
-            "heartbeat_seconds": 0.75,
-        }
+        options = own_options(bootstrap, directory, partitions)
+        options |= {"session_timeout_seconds": 3.0, "heartbeat_seconds": 0.75}
         settings = load_settings(**options)
         await ensure_topics(settings)
         try:
             return await _measure(Bench(bootstrap, settings, options, users), kills)
         finally:
-            await delete_topics(bootstrap, prefix)
+            await delete_topics(bootstrap, options["topic_prefix"])
 
 
 async def _measure(bench: Bench, kills: int) -> Found:

@@ -44,13 +44,13 @@ from tests.benchmarks.deliver_workload import (
     another_for,
     make_targets,
     order_data,
-    outbox_of,
     outbox_record,
+    workload_of,
 )
 from tests.benchmarks.oracle import Verification
 from tests.benchmarks.paced_feed import produce_paced
 from tests.benchmarks.provider_stand_in import Provider, StandIn
-from tests.benchmarks.worker_process import delete_topics, worker
+from tests.benchmarks.worker_process import delete_topics, own_options, worker
 from tests.benchmarks.workload import Event, Feed, Workload
 
 STREAMS_MAX: Final = 500  # of one connection: the connectors' own limit
@@ -91,19 +91,12 @@ class Plan:
 
 async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any]) -> DeliverRun:
     """One run of a worker on topics of its own. Raises AssertionError when a push or a record is wrong."""
-    prefix = f"b{uuid.uuid4().hex[:8]}-"
     provider = ProviderName(plan.case.provider)
     targets = make_targets(plan.pushes, provider, addresses, "u", plan.data_of)
     warm = another_for(targets[:WARM_UP], "warm")
-    workload = outbox_of(targets, plan.partitions)
+    workload = workload_of(targets, plan.partitions, plan.outbox_record)
     with tempfile.TemporaryDirectory() as directory:
-        options = {
-            "bootstrap": plan.bootstrap,
-            "topic_prefix": prefix,
-            "app_id": f"{prefix}app",
-            "data_dir": directory,
-            "partitions": plan.partitions,
-        }
+        options = own_options(plan.bootstrap, directory, plan.partitions)
         settings = load_settings(**options)
         names = TopicNames.of(settings)
         await ensure_topics(settings)
@@ -137,7 +130,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
             verify_arrivals(paced, late, found)
             await verify_record(plan.bootstrap, names, [*targets, *warm, *paced], found)
         finally:
-            await delete_topics(plan.bootstrap, prefix)
+            await delete_topics(plan.bootstrap, options["topic_prefix"])
     found.assert_exact()
     latencies = statistics.quantiles((at - sent_at[mark] for mark, at in late), n=100) if rate else None
     return DeliverRun(

@@ -24,7 +24,6 @@ import statistics
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,14 +40,14 @@ from tests.benchmarks.deliver_oracle import verify_arrivals, verify_record
 from tests.benchmarks.deliver_results import Case
 from tests.benchmarks.deliver_topics import register, until_committed
 from tests.benchmarks.deliver_worker import STAGES_VARIABLE
-from tests.benchmarks.deliver_workload import TYPE, Target, make_targets
+from tests.benchmarks.deliver_workload import TYPE, Target, make_targets, workload_of
 from tests.benchmarks.oracle import Verification, records
 from tests.benchmarks.paced_feed import produce_paced
 from tests.benchmarks.provider_stand_in import Provider, StandIn
 from tests.benchmarks.responder import Arrival
 from tests.benchmarks.results import measured_on, written_on
-from tests.benchmarks.worker_process import delete_topics, worker
-from tests.benchmarks.workload import Event, Feed, Workload
+from tests.benchmarks.worker_process import delete_topics, own_options, worker
+from tests.benchmarks.workload import Event, Feed
 
 WARM_UP: Final = 2_000
 IN_FLIGHT: Final = 1_000
@@ -171,17 +170,10 @@ async def measure(arguments: argparse.Namespace, bootstrap: str) -> list[LineRun
     plan = Plan(
         Case(arguments.provider, arguments.answer_ms, IN_FLIGHT), arguments.events, 0, arguments.partitions, bootstrap
     )
-    prefix = f"b{uuid.uuid4().hex[:8]}-"
     found, runs = Verification(), []
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as directory:
         async with StandIn(Provider(provider, arguments.answer_ms), Path(folder)) as stand_in:
-            options = {
-                "bootstrap": bootstrap,
-                "topic_prefix": prefix,
-                "app_id": f"{prefix}app",
-                "data_dir": directory,
-                "partitions": arguments.partitions,
-            }
+            options = own_options(bootstrap, directory, arguments.partitions)
             settings = load_settings(**options)
             names, line = TopicNames.of(settings), Line(settings, stand_in)
             await ensure_topics(settings)
@@ -192,20 +184,17 @@ async def measure(arguments: argparse.Namespace, bootstrap: str) -> list[LineRun
                 pools = [make_targets(arguments.events, provider, addresses, f"u{n}") for n in range(every)]
                 warm = make_targets(WARM_UP, provider, addresses, "warm")
                 known = await register(settings, names, [*warm, *(target for pool in pools for target in pool)])
-                events = [line.record_of(target, int(time.time() * 1000)) for target in pools[0]]
-                parts: list[list[Event]] = [[] for _ in range(arguments.partitions)]
-                for partition, event in events:
-                    parts[partition].append(event)
+                workload = workload_of(pools[0], arguments.partitions, line.record_of)
                 environment = {**plan.environment(stand_in), STAGES_VARIABLE: "suppress,deliver"}
                 async with (
-                    Feed(bootstrap, names.notifications, Workload(parts)) as feed,
+                    Feed(bootstrap, names.notifications, workload) as feed,
                     worker("tests.benchmarks.deliver_worker", options, environment),
                 ):
                     await until_committed(settings, names.devices, known)
                     _, arrivals = await line.at_rate(warm, WARM_UP)
                     verify_arrivals(warm, arrivals, found)
                     await feed.fill()
-                    capacity = round(await line.at_once(feed, len(events)))
+                    capacity = round(await line.at_once(feed, workload.count))
                     stretches = []
                     for share, pool in zip(arguments.shares, pools[1:], strict=True):
                         rate = max(1, round(capacity * share))
@@ -219,7 +208,7 @@ async def measure(arguments: argparse.Namespace, bootstrap: str) -> list[LineRun
                 sent = [*warm, *pools[0], *(target for _, _, _, targets, _, _ in stretches for target in targets)]
                 await verify_record(bootstrap, names, sent, found)
             finally:
-                await delete_topics(bootstrap, prefix)
+                await delete_topics(bootstrap, options["topic_prefix"])
     found.assert_exact()
     return runs
 

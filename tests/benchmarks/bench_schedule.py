@@ -20,7 +20,6 @@ import json
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.results import measured_on
 from tests.benchmarks.schedule_feed import ScheduleFeed
 from tests.benchmarks.schedule_record import ends, releases, until_read, verify_due
-from tests.benchmarks.worker_process import delete_topics, worker
+from tests.benchmarks.worker_process import delete_topics, own_options, worker
 
 DAY_MS: Final = 86_400_000
 STEADY_SECONDS: Final = 30
@@ -76,21 +75,14 @@ class Found:
 
 async def measure(bootstrap: str, plan: Plan) -> Found:
     """One run, on topics of its own, verified. Raises AssertionError when a release is missing, double or early."""
-    prefix = f"b{uuid.uuid4().hex[:8]}-"
     with tempfile.TemporaryDirectory() as directory:
-        options = {
-            "bootstrap": bootstrap,
-            "topic_prefix": prefix,
-            "app_id": f"{prefix}app",
-            "data_dir": directory,
-            "partitions": plan.partitions,
-        }
+        options = own_options(bootstrap, directory, plan.partitions)
         settings = load_settings(**options)
         await ensure_topics(settings)
         try:
             return await _measure(Bench(bootstrap, TopicNames.of(settings), plan), options)
         finally:
-            await delete_topics(bootstrap, prefix)
+            await delete_topics(bootstrap, options["topic_prefix"])
 
 
 @dataclass(frozen=True, slots=True)

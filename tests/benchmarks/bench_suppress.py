@@ -22,23 +22,22 @@ import shlex
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from connectors.embedded_kafka import EmbeddedKafka
-from streams.settings import Settings, load_settings
+from streams.demo.play import wait_until_read
+from streams.settings import Settings, kafka_client_options, load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.implementations import IMPLEMENTATIONS, Implementation, command_of, environment_of
 from tests.benchmarks.oracle import verify
 from tests.benchmarks.peers.packages import UnavailableError, versions
 from tests.benchmarks.results import Run, commands_of, read_runs, write_results
-from tests.benchmarks.worker_process import WorkerProcess, delete_topics, worker
+from tests.benchmarks.worker_process import WorkerProcess, delete_topics, own_options, worker
 from tests.benchmarks.workload import Feed, Workload, ends, make_workload
 
 RUN_SECONDS_MAX: Final = 600.0
@@ -47,15 +46,8 @@ LOOK_SECONDS: Final = 0.02  # how exactly the end of a run is known
 
 async def measure(implementation: Implementation, bootstrap: str, workload: Workload, number: int = 0) -> Run:
     """One run, on topics of its own, verified. Raises AssertionError when an output is wrong."""
-    prefix = f"b{uuid.uuid4().hex[:8]}-"
     with tempfile.TemporaryDirectory() as directory:
-        options: dict[str, Any] = {
-            "bootstrap": bootstrap,
-            "topic_prefix": prefix,
-            "app_id": f"{prefix}app",
-            "data_dir": directory,
-            "partitions": len(workload.partitions),
-        }
+        options = own_options(bootstrap, directory, len(workload.partitions))
         if implementation.tells_stories:
             options["stories_hours"] = 1
         settings = load_settings(**options)
@@ -86,7 +78,7 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
                     rss = process.rss_bytes_max()
             found = await verify(bootstrap, names.topic("statuses"), names.topic("outbox"), workload)
         finally:
-            await delete_topics(bootstrap, prefix)
+            await delete_topics(bootstrap, options["topic_prefix"])
     found.assert_exact()
     assert found.admitted == workload.slots
     return Run(
@@ -111,19 +103,8 @@ async def _until_done(
     implementation: Implementation, settings: Settings, names: TopicNames, workload: Workload
 ) -> None:
     if implementation.ends_with == "commit":
-        topic, last = names.topic("notifications"), ends(workload)
-        admin: Any = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-        await admin.start()
-        try:
-            async with asyncio.timeout(RUN_SECONDS_MAX):
-                while True:
-                    offsets = await admin.list_consumer_group_offsets(settings.app_id)
-                    committed = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
-                    if all(committed.get(partition, 0) >= end for partition, end in last.items()):
-                        return
-                    await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            await admin.close()
+        options, topic = kafka_client_options(settings), names.topic("notifications")
+        await wait_until_read(options, settings.app_id, topic, ends(workload), RUN_SECONDS_MAX, LOOK_SECONDS)
     else:
         # Producers send to both topics on their own, so the last delivery may come after the last status.
         wanted = {names.topic("statuses"): workload.count, names.topic("outbox"): workload.slots}

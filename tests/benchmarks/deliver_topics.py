@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from schemas.keys import partition_of
-from streams.settings import Settings
+from streams.demo.play import wait_until_read
+from streams.settings import Settings, kafka_client_options
 from streams.topics import TopicNames
 from tests.benchmarks.deliver_workload import Target, devices_of
 
@@ -48,15 +47,4 @@ async def end_offsets_of(settings: Settings, topic: str) -> Mapping[int, int]:
 
 async def until_committed(settings: Settings, topic: str, ends: Mapping[int, int]) -> None:
     """Wait until the worker has committed so far. Raises TimeoutError."""
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    await admin.start()
-    try:
-        async with asyncio.timeout(SECONDS_MAX):
-            while True:
-                offsets = await admin.list_consumer_group_offsets(settings.app_id)
-                read = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
-                if all(read.get(partition, 0) >= end for partition, end in ends.items()):
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        await admin.close()
+    await wait_until_read(kafka_client_options(settings), settings.app_id, topic, ends, SECONDS_MAX, LOOK_SECONDS)

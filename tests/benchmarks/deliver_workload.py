@@ -84,13 +84,15 @@ def _device(provider: ProviderName, address: Any) -> Device:
     return Device(DEVICE_ID, provider, address, registered_at_ms=REGISTERED_AT)
 
 
-def outbox_of(targets: Sequence[Target], partitions: int) -> Workload:
-    """The targets as records of `outbox`, spread as their key, the user, has it."""
-    codec, now = Codec(), time.time_ns() // 1_000_000
+def workload_of(
+    targets: Sequence[Target], partitions: int, record_of: Callable[[Target, int], tuple[int, Event]]
+) -> Workload:
+    """What `record_of` makes of each target and the time now, by the partition that it says."""
+    now = time.time_ns() // 1_000_000
     events: list[list[Event]] = [[] for _ in range(partitions)]
     for target in targets:
-        event = outbox_record(codec, target, partitions, now)
-        events[partition_of(event.slot, partitions)].append(event)
+        partition, event = record_of(target, now)
+        events[partition].append(event)
     return Workload(events)
 
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
 from schemas.notification import read_due_head
+from streams.demo.play import wait_until_read
 from streams.stages.schedule_table import DEFERRALS, read_pending
 
 SECONDS_MAX: Final = 600.0
@@ -41,18 +41,8 @@ async def ends(bootstrap: str, topic: str, partitions: int) -> dict[int, int]:
 
 async def until_read(bootstrap: str, group: str, topic: str, last: Ends) -> None:
     """Wait until the group has committed everything but the transaction marker at the end."""
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        async with asyncio.timeout(SECONDS_MAX):
-            while True:
-                offsets = await admin.list_consumer_group_offsets(group)
-                done = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
-                if all(done.get(partition, 0) >= end - 1 for partition, end in last.items()):
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        await admin.close()
+    ends = {partition: end - 1 for partition, end in last.items()}
+    await wait_until_read({"bootstrap_servers": bootstrap}, group, topic, ends, SECONDS_MAX, LOOK_SECONDS)
 
 
 async def verify_due(bootstrap: str, topic: str, start: Ends, numbers: range) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -103,6 +104,18 @@ async def worker(
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def own_options(bootstrap: str, directory: str, partitions: int) -> dict[str, Any]:
+    """Settings, by their names, of a worker on topics of its own, for `delete_topics` to delete by their prefix."""
+    prefix = f"b{uuid.uuid4().hex[:8]}-"
+    return {
+        "bootstrap": bootstrap,
+        "topic_prefix": prefix,
+        "app_id": f"{prefix}app",
+        "data_dir": directory,
+        "partitions": partitions,
+    }
 
 
 async def delete_topics(bootstrap: str, prefix: str) -> None:
