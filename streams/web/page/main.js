@@ -59,8 +59,12 @@ function askForKey(words) {
   showSignIn(words, enter);
 }
 
+function signedOut(unheard) {
+  askForKey(unheard?.message ?? "You are signed out.");
+}
+
 function enter() {
-  main = buildFrame((unheard) => askForKey(unheard?.message ?? "You are signed out."));
+  main = buildFrame(signedOut);
   show(parse(location.hash));
 }
 
@@ -87,7 +91,7 @@ async function start() {
     return;
   }
   if (session === null) askForKey(null);
-  else main = buildFrame((unheard) => askForKey(unheard?.message ?? "You are signed out."));
+  else main = buildFrame(signedOut);
   follow(show);
 }
 
