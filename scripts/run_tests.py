@@ -9,10 +9,12 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+SECONDS_MAX = 3600  # of all together; each single test has a limit of its own
 
 
 def groups() -> list[list[str]]:
@@ -24,14 +26,20 @@ def groups() -> list[list[str]]:
 
 def main() -> int:
     """Return 0 when all have passed."""
-    running = []
+    running, until = [], time.monotonic() + SECONDS_MAX
     for group in groups():
         said = tempfile.TemporaryFile()  # noqa: SIM115 (it is read below, and goes with this process)
         command = [sys.executable, "-m", "pytest", *sys.argv[1:], *group]
         running.append((subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, cwd=ROOT), said))
     codes, counts = [], Counter[str]()
     for process, said in running:
-        codes.append(process.wait())
+        try:
+            codes.append(process.wait(max(0.0, until - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            codes.append(1)
+            print(f"ended after {SECONDS_MAX} s, before its tests had:", flush=True)
         said.seek(0)
         text = said.read().decode(errors="replace")
         print(text, flush=True)
