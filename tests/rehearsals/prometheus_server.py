@@ -45,6 +45,19 @@ def until(so: Callable[[], bool], said: Callable[[], str] = str, seconds_max: fl
         time.sleep(LOOK_SECONDS)
 
 
+def until_it_holds(holds: Callable[[], None], said: Callable[[], str], seconds_max: float = SECONDS_MAX) -> None:
+    """Check until no assertion of it fails; the last failure says which did."""
+    give_up_at = time.monotonic() + seconds_max
+    while True:
+        try:
+            return holds()
+        except AssertionError as failed:
+            if time.monotonic() >= give_up_at:
+                failed.add_note(said())
+                raise
+        time.sleep(LOOK_SECONDS)
+
+
 class Prometheus:
     """What a running server says."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from schemas.keys import partition_of, slot_key
 from streams.publish.messages import Message
 from streams.stages.schedule_table import DEFERRALS
 from tests.integration.system import PARTITIONS, end_by_force, event, forged, now_ms
-from tests.rehearsals.prometheus_server import LOOK_SECONDS, until
+from tests.rehearsals.prometheus_server import LOOK_SECONDS, until, until_it_holds
 from tests.rehearsals.rehearsal import DATA_DIR, Stage, produce_to
 
 # Twice 1.25 s are allowed between two workers, so this one is more than half of it off.
@@ -50,18 +50,26 @@ TEMPLATE = 'version = "2"\ntitle = "Order {{ order }} is ready"\n'
 
 
 class Looks(NamedTuple):
-    """What is looked at meanwhile: when all is well, when much has failed, and when no worker is there."""
+    """What must hold, within a while, when all is well, when much has failed, and when no worker is there."""
 
-    while_well: Callable[[Stage], None]
-    at_the_worst: Callable[[Stage], None]
-    while_nobody_works: Callable[[Stage], None]
+    while_well: Sequence[Callable[[Stage], None]] = ()
+    at_the_worst: Sequence[Callable[[Stage], None]] = ()
+    while_nobody_works: Sequence[Callable[[Stage], None]] = ()
 
 
-def play(made: Stage, looks: Looks | None = None) -> None:
+NO_LOOKS = Looks()
+
+
+def look(made: Stage, looks: Sequence[Callable[[Stage], None]]) -> None:
+    """Wait until each of these holds: what Prometheus shows follows what happened by a scrape or two."""
+    for holds in looks:
+        until_it_holds(lambda: holds(made), made.worker.last_lines)  # noqa: B023 (used at once)
+
+
+def play(made: Stage, looks: Looks = NO_LOOKS) -> None:
     """Play the whole day."""
     a_clock_that_is_ahead(made)
-    if looks is not None:
-        looks.while_well(made)
+    look(made, looks.while_well)
     providers_users_templates(made, looks)
     letters_and_a_stranger(made)
     a_worker_that_is_killed_and_a_disk_that_forgets(made, looks)
@@ -84,7 +92,7 @@ def a_clock_that_is_ahead(made: Stage) -> None:
     made.resolves(mended, "RingonceClockSkew")
 
 
-def providers_users_templates(made: Stage, looks: Looks | None) -> None:
+def providers_users_templates(made: Stage, looks: Looks) -> None:
     """FCM is down, the others throttle, the user service is out of order, and a template is of no use, all at once."""
     since = time.monotonic()
     made.provider_fault("fcm", "unavailable", retry_after_seconds=None)
@@ -103,8 +111,7 @@ def providers_users_templates(made: Stage, looks: Looks | None) -> None:
         "RingonceUserServiceFails",
         "RingonceTemplatesRefused",
     )
-    if looks is not None:
-        looks.at_the_worst(made)
+    look(made, looks.at_the_worst)
 
     made.provider_mended("fcm", "apns", "webpush", "webhook")
     made.user_service.mood = "well"
@@ -146,13 +153,12 @@ def letters_and_a_stranger(made: Stage) -> None:
     assert "broken: P1" in made.command("audit", "--since", an_hour_ago.isoformat(), code=1)
 
 
-def a_worker_that_is_killed_and_a_disk_that_forgets(made: Stage, looks: Looks | None) -> None:
+def a_worker_that_is_killed_and_a_disk_that_forgets(made: Stage, looks: Looks) -> None:
     """It starts again with a types file that is mended and a higher limit, on a disk that has lost a row."""
     since = time.monotonic()
     end_by_force(made.worker)
     made.fires(since, "RingonceWorkerDown")
-    if looks is not None:
-        looks.while_nobody_works(made)
+    look(made, looks.while_nobody_works)
     lose_a_row(made)
     types = made.found.directory / "types.toml"
     types.write_text(types.read_text(encoding="utf-8") + f"[types.{LEFT_OUT}]\n", encoding="utf-8")
