@@ -27,16 +27,26 @@ FETCH_WAIT_MS = 100
 
 
 class ChangelogReader:
-    """One consumer over the changelogs of some table partitions. `read` is how many records were applied."""
+    """One consumer over the changelogs of some table partitions. `read` is how many records were applied.
 
-    def __init__(self, consumer_options: Mapping[str, Any], tables: Mapping[TP, LaneTable]) -> None:
+    `wait_ms`: for how long the broker may wait until there are `bytes_min` to answer a fetch with.
+    """
+
+    def __init__(
+        self,
+        consumer_options: Mapping[str, Any],
+        tables: Mapping[TP, LaneTable],
+        wait_ms: int = FETCH_WAIT_MS,
+        bytes_min: int = 1,
+    ) -> None:
         self._tables = {TopicPartition(*tp): table for tp, table in tables.items()}
         self._consumer = aiokafka.AIOKafkaConsumer(
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=wait_ms,
+            fetch_min_bytes=bytes_min,
             **consumer_options,
         )
         self._positions: dict[TopicPartition, int] = {}

@@ -20,6 +20,9 @@ from .table import LaneTable
 logger = logging.getLogger(__name__)
 
 WAIT_MS = 500
+# Nobody waits for a standby, and a fetch over all that it follows costs as much for one record as for a thousand.
+FETCH_WAIT_MS = 250
+FETCH_BYTES_MIN = 1024 * 1024
 AGAIN_SECONDS = 0.5
 AGAIN_SECONDS_MAX = 30.0
 
@@ -64,7 +67,7 @@ class StandbyFollower:
     async def _run(self) -> None:
         pause = AGAIN_SECONDS
         while not self._halted:
-            reader = self._reader = ChangelogReader(self._consumer_options, self.tables)
+            reader = self._reader = ChangelogReader(self._consumer_options, self.tables, FETCH_WAIT_MS, FETCH_BYTES_MIN)
             try:
                 await reader.start()
                 while not self._halted:

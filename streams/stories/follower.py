@@ -34,7 +34,10 @@ from streams.topics import TopicNames
 logger = logging.getLogger(__name__)
 
 WAIT_MS: Final = 200
-FETCH_WAIT_MS: Final = 50
+FETCH_WAIT_MS: Final = (
+    100  # for company: a fetch costs its worker and the broker as much for one status as for a hundred
+)
+FETCH_BYTES_MIN: Final = 256 * 1024
 FETCH_BYTES_MAX: Final = 512 * 1024  # of each partition; only what is fetched ahead is in memory
 SLICE_RECORDS_MAX: Final = 250  # some 2 ms of the event loop, then others have their turn
 BUSY_RECORDS: Final = 4_000  # that wait in the lanes of this worker: then they come first
@@ -98,6 +101,7 @@ class Stories:
                     auto_offset_reset="earliest",
                     max_partition_fetch_bytes=FETCH_BYTES_MAX,
                     fetch_max_wait_ms=FETCH_WAIT_MS,
+                    fetch_min_bytes=FETCH_BYTES_MIN,
                     **self._options,
                 )
                 try:

@@ -1,11 +1,12 @@
 """How long the whole line takes, from an event that is due to be produced until the provider has it, and is noted.
 
     python -m tests.benchmarks.bench_line [--events 30000] [--shares 0.1 0.5 0.9] [--seconds 10] [--runs 3]
-                                          [--answer-ms 50] [--provider apns] [--json FILE]
+                                          [--warm 1] [--answer-ms 50] [--provider apns] [--json FILE]
 
 One worker with the stages `suppress` and `deliver`. First its capacity: events, each the first of its slot, that become
 readable all at once, until the last one is at the provider. Then events at an even rate, for each share of the capacity
-that was measured in the same round. Every event is verified at the provider and in the record. The hops are between:
+that was measured in the same round. The first round counts for nothing: a broker that has just been started takes twice
+the CPU until Java has compiled it. Every event is verified at the provider and in the record. The hops are between:
 
     due        when the event was to be produced; the wait for the batch before it is in the next hop
     admitted   when suppress decided on it, by its status
@@ -241,10 +242,11 @@ def write_results(runs: Sequence[LineRun], arguments: argparse.Namespace, comman
         *table_of(runs),
         "",
         f"One worker with both stages, {arguments.provider}, which answers in {arguments.answer_ms:g} ms; capacity "
-        f"{capacity:,.0f} events/s, each the first of its slot. Medians of {rounds} rounds of percentiles over "
-        f"{arguments.seconds:g} s or {arguments.events:,} events; the last four columns are medians of the ways "
-        "between, in ms: due → admitted → claimed → at the provider → answer noted. Every event verified at the "
-        "provider and in the record. Broker, provider, producer and worker share the machine.",
+        f"{capacity:,.0f} events/s, each the first of its slot. Medians of {rounds} rounds, after {arguments.warm} "
+        f"that warmed the broker up, of percentiles over {arguments.seconds:g} s or {arguments.events:,} events; the "
+        "last four columns are medians of the ways between, in ms: due → admitted → claimed → at the provider → answer "
+        "noted. Every event verified at the provider and in the record. Broker, provider, producer and worker share "
+        "the machine.",
         *written_on(on),
     ]
     table = "\n".join(lines)
@@ -263,6 +265,7 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.5, 0.9])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--warm", type=int, default=1, help="rounds before them, which count for nothing")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--provider", default="apns", choices=[str(name) for name in ProviderName])
     parser.add_argument("--answer-ms", type=float, default=50.0)
@@ -271,11 +274,12 @@ def main() -> None:
     runs: list[LineRun] = []
     with contextlib.ExitStack() as stack:
         bootstrap = stack.enter_context(EmbeddedKafka()).bootstrap
-        for number in range(arguments.runs):
+        for number in range(1 - arguments.warm, arguments.runs + 1):
             for run in asyncio.run(measure(arguments, bootstrap)):
-                runs.append(run)
                 said: dict[str, Any] = asdict(run)
-                print(f"round {number + 1}  {said}", file=sys.stderr, flush=True)
+                print(f"round {number}  {said}", file=sys.stderr, flush=True)
+                if number > 0:
+                    runs.append(run)
     command = f"python -m tests.benchmarks.bench_line {' '.join(sys.argv[1:])}".strip()
     print(write_results(runs, arguments, command))
 

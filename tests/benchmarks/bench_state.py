@@ -48,10 +48,13 @@ Event = tuple[str, str, str]
 KINDS: Final = ("order_ready", "news", "digest")
 QUESTIONS: Final = ("slot", "story", "recent", "explain")
 SLOTS_FED: Final = 3_000  # events of the same slots come again and again: most are suppressed
-WARM_SECONDS: Final = 10.0
+WARM_SECONDS: Final = (
+    75.0  # a broker's Java takes a minute to compile what this asks of it, and twice the CPU until then
+)
 CONFIRMED_EVENTS: Final = 50
 LAG_SECONDS: Final = 3.0  # questions are about events that are at least so old
-WANTED_MS: Final = {"local": 20, "forwarded": 50}
+WANTED_MS: Final = {("slot", "local"): 20, ("story", "local"): 20}
+WANTED_OF_TWO_MS: Final = 50  # where another worker is asked, too, and for an explanation, which reads much
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +228,16 @@ def write(found: Found, command: str, arguments: argparse.Namespace) -> str:
     for each in found.questions:
         lines.append(
             f"| {each.question} | {places[each.place]} | {each.p50_ms} ms | {each.p99_ms} ms | {each.max_ms} ms | "
-            f"< {WANTED_MS[each.place]} ms | {each.failed} of {each.count:,} |"
+            f"< {WANTED_MS.get((each.question, each.place), WANTED_OF_TWO_MS)} ms "
+            f"| {each.failed} of {each.count:,} |"
         )
     lines += [
         "",
-        f"{arguments.per_second} questions a second for {arguments.seconds:g} s, beside "
-        f"{found.events_per_second} events a second through all stages; two workers, simulators, broker and client "
-        "share the machine. A user's recent ones are of both workers, whoever is asked. From the instant at which a "
-        f"question was due; the client itself was late by {found.client_late_p99_ms} ms at p99, which is in all of it.",
+        f"{arguments.per_second} questions a second for {arguments.seconds:g} s, after {WARM_SECONDS:g} s of "
+        f"the stream alone, beside {found.events_per_second} events a second through all stages; two workers, "
+        "simulators, broker and client share the machine. A user's recent ones are of both workers, whoever is asked. "
+        "From the instant at which a question was due; the client itself was late by "
+        f"{found.client_late_p99_ms} ms at p99, which is in all of it.",
         *written_on(on),
     ]
     table = "\n".join(lines)
