@@ -18,6 +18,7 @@ from streams.metrics import Buckets
 
 from .chunk import Chunk
 from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
+from .pace import RECORDS_ENOUGH, StepPace
 from .progress import LaneProgress
 from .step import Step
 from .transaction import PartitionTransaction, StepFailedError
@@ -69,7 +70,7 @@ class LaneContext:
     `gate` lets so many lanes of a worker be in a step at once: those that wait collect more for theirs. `patient` are
     the topics whose records may wait for company, `last` those that are taken only when nothing else is there.
     `positions` and `ends` are where each topic is read from, and how far it went by then. `commit_ms`: how long commits
-    take, of all lanes of the stage.
+    take, `pace`: how often they are worth it, of all lanes of the stage.
     """
 
     stage: str
@@ -86,6 +87,7 @@ class LaneContext:
     letters: LetterRule = NO_LETTER_RULE
     ends: Mapping[str, int] = field(default_factory=dict)
     commit_ms: Buckets = field(default_factory=Buckets)
+    pace: StepPace = field(default_factory=StepPace)
 
 
 class ChunkQueue:
@@ -134,6 +136,7 @@ class Lane(ABC):
         self._wake = asyncio.Event()
         self._woken = False
         self.draining = False
+        self.rests_until = 0.0
         self.commits = 0
         self.letters = LetterBudget(f"{context.stage}-{context.partition}", context.letters)
 
@@ -236,7 +239,10 @@ class Lane(ABC):
                 f"{self.context.stage}-{self.partition}: no commit in {self.context.commit_seconds_max} s"
             ) from error
         self.commits += 1
-        self.context.commit_ms.note([(time.monotonic() - started_at) * 1000])
+        ended_at = time.monotonic()
+        self.context.commit_ms.note([(ended_at - started_at) * 1000])
+        self.context.pace.note(ended_at - started_at)
+        self.rests_until = ended_at + self.context.pace.rest_seconds()
         self.progress.committed(step.offsets)
         self.letters.note(step, self.partition)
         for count in step.committed:
@@ -279,6 +285,7 @@ class StepLane(Lane):
         """Work until cancelled or drained."""
         while not self.draining:
             await self.wait(self._seconds_until_next())
+            await self._rest()
             async with self.context.gate:
                 chunks = [] if self.letters.is_paused else self.take(self.step_records_max)
                 now = self._clock.now_ms()
@@ -287,6 +294,11 @@ class StepLane(Lane):
                 step.offsets.update({(chunk.topic, chunk.partition): chunk.end for chunk in chunks})
                 if not step.is_empty():
                     await self.commit(step)
+
+    async def _rest(self) -> None:
+        left = self.rests_until - time.monotonic()
+        if left > 0 and not self.draining and self.queued_records < RECORDS_ENOUGH:
+            await asyncio.sleep(left)
 
     def _seconds_until_next(self) -> float | None:
         next_at = self.decider.next_at_ms()

@@ -16,12 +16,13 @@ from streams.metrics import Buckets
 from .chunk import Chunk
 from .lane import Lane, LaneContext
 from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
+from .pace import StepPace
 from .table import LaneTable
 from .transaction import ClockRule, PartitionTransaction
 
 logger = logging.getLogger(__name__)
 
-STEPS_AT_ONCE = 6  # enough to decide while others commit; more only make transactions smaller and dearer
+STEPS_AT_ONCE = 4  # enough to decide while others commit; more only make transactions smaller and dearer
 FENCES_AT_ONCE = 8  # each is a handful of round trips; more at once only queue at the transaction coordinator
 
 
@@ -78,6 +79,7 @@ class Lanes:
         self._gate = asyncio.Semaphore(STEPS_AT_ONCE)
         self.clock = ClockRule(options.wall_ms, options.clock_off_ms_max)
         self.commit_ms: dict[str, Buckets] = {}
+        self._paces: dict[str, StepPace] = {}
         # The ends of their topics, as the watchdog saw them last.
         self.ends: Mapping[TP, int] = {}
         # Set while the assigned partitions are fenced, recovered and worked on.
@@ -87,6 +89,7 @@ class Lanes:
         """Make a stage known, before the worker starts."""
         self.stages[stage.name] = stage
         self.commit_ms[stage.name] = Buckets()
+        self._paces[stage.name] = StepPace()
 
     def describe(self) -> str:
         """Return which partitions are worked on, for people."""
@@ -139,6 +142,8 @@ class Lanes:
         """Start the lanes of the fenced and recovered partitions at these positions; their topics end there now."""
         async with self._changing:
             self.ends = dict(ends)
+            for name, pace in self._paces.items():
+                pace.lanes = sum(stage == name for stage, _ in self._transactions)
             for (name, partition), transaction in self._transactions.items():
                 stage = self.stages[name]
                 context = LaneContext(
@@ -156,6 +161,7 @@ class Lanes:
                     letters=self._options.letters,
                     ends={topic: ends.get(TP(topic, partition), 0) for topic in stage.topics},
                     commit_ms=self.commit_ms[name],
+                    pace=self._paces[name],
                 )
                 lane = stage.new_lane(context)
                 self._lanes[name, partition] = lane

@@ -52,7 +52,6 @@ OPENED_MAX = 1_000  # entries that one step opens: bounds the transaction
 # A whole step takes longer than many an answer does. After so many entries, 1 to 2 ms, the loop has its turn: what was
 # answered meanwhile makes room for the next requests, and a commit of another lane takes twenty turns or more.
 ENTRIES_AT_ONCE = 32
-STEP_SECONDS_EACH = 0.005  # of the broker, for a transaction: with twelve lanes each has one in 60 ms
 COMPANY_MAX = 100  # outcomes that make a step worth its price
 
 
@@ -92,7 +91,6 @@ class DeliverLane(Lane):
         self._forgets_queued = 0
         self._forgetting: list[Forgetting] = []
         self._offsets_at: float | None = None
-        self._stepped_at = 0.0
         self.sweeper = Sweeper(tables.deliveries, self.partition)
         self._devices_topics = (topics.devices, topics.device_changes)
         self.devices_position = context.positions[topics.devices]
@@ -209,11 +207,9 @@ class DeliverLane(Lane):
     async def _wait_for_company(self) -> None:
         """Let more come together where a step has just been taken: a transaction costs the broker as much for one push
         as for a hundred, and the more lanes there are, the fewer each can have."""
-        lanes = self.settings.services.share() * self.settings.partitions
-        left = self._stepped_at + lanes * STEP_SECONDS_EACH - time.monotonic()
+        left = self.rests_until - time.monotonic()
         if left > 0 and not self.draining and len(self._requests.finished) < COMPANY_MAX:
             await asyncio.sleep(left)
-        self._stepped_at = time.monotonic()
 
     def _take_at(self) -> float | None:
         """When there is something to take that has room here (monotonic seconds)."""
