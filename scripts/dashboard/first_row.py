@@ -87,7 +87,10 @@ FIRST_ROW = Row(
             "alone; stages that give up records; workers.",
             (
                 (
-                    "topk(10, sum by (provider, outcome, reason) (rate(ringonce_sends_failed_total[5m])) > 0)",
+                    # A series that is new has no rate yet: what it counts is what has failed.
+                    "topk(10, sum by (provider, outcome, reason) "
+                    "((ringonce_sends_failed_total unless ringonce_sends_failed_total offset 5m) / 300 "
+                    "or rate(ringonce_sends_failed_total[5m])) > 0)",
                     "{{provider}} {{outcome}}: {{reason}}",
                 ),
                 ("max by (service) (ringonce_provider_breaker_open) > 0", "{{service}}: left alone"),

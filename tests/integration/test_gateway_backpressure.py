@@ -27,6 +27,7 @@ from tests.integration.system import SECONDS_MAX, System, now_ms, system, web_ur
 from tests.integration.test_web import until_status
 
 CALLERS = 60
+LATECOMERS = 10  # who ask while nothing moves: all others may be waiting for their answers then
 FLOW_SECONDS = 3.0
 STILL_SECONDS = 8.0  # longer than SLOW_SECONDS, shorter than the sessions of the group
 RSS_GROWTH_BYTES_MAX = 80 * 1024 * 1024
@@ -70,11 +71,11 @@ class Load:
         self.answers: dict[str, tuple[float, int, str | None]] = {}
         self.running = True
 
-    async def run(self) -> None:
-        """Ask until `running` is over."""
-        connector = aiohttp.TCPConnector(limit=CALLERS)
+    async def run(self, callers: range) -> None:
+        """Let these ask until `running` is over."""
+        connector = aiohttp.TCPConnector(limit=len(callers))
         async with aiohttp.ClientSession(connector=connector) as session:
-            await asyncio.gather(*(self._call(session, number) for number in range(CALLERS)))
+            await asyncio.gather(*(self._call(session, number) for number in callers))
 
     async def _call(self, session: aiohttp.ClientSession, caller: int) -> None:
         number = 0
@@ -114,15 +115,17 @@ def test_callers_are_told_to_come_again_and_202_stays_true(broker: EmbeddedKafka
         load = Load(url)
 
         async def scenario() -> tuple[int, int]:
-            calling = asyncio.create_task(load.run())
+            calling = asyncio.create_task(load.run(range(CALLERS)))
             await asyncio.sleep(FLOW_SECONDS)
             before = process.memory_info().rss
             with standing_still(broker):
-                await asyncio.sleep(STILL_SECONDS)
+                await asyncio.sleep(STILL_SECONDS / 2)
+                late = asyncio.create_task(load.run(range(CALLERS, CALLERS + LATECOMERS)))
+                await asyncio.sleep(STILL_SECONDS / 2)
                 during = process.memory_info().rss
             await asyncio.sleep(FLOW_SECONDS)
             load.running = False
-            await asyncio.wait_for(calling, SECONDS_MAX)
+            await asyncio.wait_for(asyncio.gather(calling, late), SECONDS_MAX)
             return before, during
 
         before, during = asyncio.run(scenario())
