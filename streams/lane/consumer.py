@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from .app import LaneApp
 
 FETCH_WAIT_MS = 50  # a long wait on idle partitions delays the next fetch of the busy ones: one is in flight per node
-FETCH_BYTES_MAX = (
-    2 * 1024 * 1024
-)  # by partition; with 60 partitions fetched ahead at the most 120 MiB, usually far less
+FETCH_BYTES_MAX = 256 * 1024  # by partition, some two thousand small records; with 60 partitions 15 MiB at the most
 POLL_SECONDS = 0.05
 # The client reads in a thread of its own and waits for the interpreter after each call to the system. With Python's
 # default of 5 ms a busy worker lets ten of those waits pass before a record that has arrived is handed over.

@@ -23,8 +23,8 @@ from .progress import LaneProgress
 from .step import Step
 from .transaction import PartitionTransaction, StepFailedError
 
-QUEUED_RECORDS_MAX = 8_000  # a lane that has this many waiting takes no more; two full fetches
-STEP_RECORDS_MAX = 4_000  # bounds the memory and the length of one transaction
+QUEUED_RECORDS_MAX = 4_000  # a lane that has this many waiting takes no more; two full fetches
+STEP_RECORDS_MAX = 2_000  # bounds the memory and the length of one transaction
 IDLE_COMMIT_SECONDS = 5.0  # offsets that only pass transaction markers need no transaction of their own at once
 PATIENCE_SECONDS = 0.5  # what nobody waits for is taken together with what follows: a transaction costs 10 ms or more
 
