@@ -223,6 +223,17 @@ class Lane(ABC):
                 self._woken = False
                 return
 
+    async def rest(self, has_enough: bool, seconds_max: float | None = None) -> None:
+        """Let more come together after a step, at most so long; not where what is there is worth one, or to be ended.
+
+        See `pace`.
+        """
+        left = self.rests_until - time.monotonic()
+        if seconds_max is not None:
+            left = min(left, seconds_max)
+        if left > 0 and not has_enough and not self.draining:
+            await asyncio.sleep(left)
+
     def wake(self) -> None:
         """End a wait."""
         self._woken = True
@@ -285,7 +296,8 @@ class StepLane(Lane):
         """Work until cancelled or drained."""
         while not self.draining:
             await self.wait(self._seconds_until_next())
-            await self._rest()
+            # What is due by the clock does not wait for company.
+            await self.rest(self.queued_records >= RECORDS_ENOUGH, self._seconds_until_next())
             async with self.context.gate:
                 chunks = [] if self.letters.is_paused else self.take(self.step_records_max)
                 now = self._clock.now_ms()
@@ -294,11 +306,6 @@ class StepLane(Lane):
                 step.offsets.update({(chunk.topic, chunk.partition): chunk.end for chunk in chunks})
                 if not step.is_empty():
                     await self.commit(step)
-
-    async def _rest(self) -> None:
-        left = self.rests_until - time.monotonic()
-        if left > 0 and not self.draining and self.queued_records < RECORDS_ENOUGH:
-            await asyncio.sleep(left)
 
     def _seconds_until_next(self) -> float | None:
         next_at = self.decider.next_at_ms()

@@ -3,7 +3,7 @@
 A transaction costs a worker about 1 ms of CPU and a broker twice that, however little is in it. Lanes that step as
 often as they can take away each other's time: with twice as many everybody waits longer. How long commits take tells
 how busy it is. So a lane rests for a multiple of that after each step, and what arrives meanwhile goes into the next
-one. Who has rested, and who has much to do, is not held back.
+one. Who has rested, who has much to do, and what is due by the clock is not held back.
 """
 
 from __future__ import annotations

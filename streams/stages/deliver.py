@@ -112,7 +112,7 @@ class DeliverLane(Lane):
         try:
             while True:
                 await self._wait_for_work()
-                await self._wait_for_company()
+                await self.rest(len(self._requests.finished) >= COMPANY_MAX)
                 self._wake.clear()
                 attempts = await self._step()
                 if attempts is None:
@@ -203,13 +203,6 @@ class DeliverLane(Lane):
                 await self._wake.wait()
         except TimeoutError:
             return
-
-    async def _wait_for_company(self) -> None:
-        """Let more come together where a step has just been taken: a transaction costs the broker as much for one push
-        as for a hundred, and the more lanes there are, the fewer each can have."""
-        left = self.rests_until - time.monotonic()
-        if left > 0 and not self.draining and len(self._requests.finished) < COMPANY_MAX:
-            await asyncio.sleep(left)
 
     def _take_at(self) -> float | None:
         """When there is something to take that has room here (monotonic seconds)."""

@@ -34,9 +34,8 @@ from streams.topics import TopicNames
 logger = logging.getLogger(__name__)
 
 WAIT_MS: Final = 200
-FETCH_WAIT_MS: Final = (
-    100  # for company: a fetch costs its worker and the broker as much for one status as for a hundred
-)
+# For company: a fetch costs its worker and the broker as much for one status as for a hundred.
+FETCH_WAIT_MS: Final = 100
 FETCH_BYTES_MIN: Final = 256 * 1024
 FETCH_BYTES_MAX: Final = 512 * 1024  # of each partition; only what is fetched ahead is in memory
 SLICE_RECORDS_MAX: Final = 250  # some 2 ms of the event loop, then others have their turn

@@ -39,10 +39,11 @@ def scaled(rules: str) -> str:
 
 def until(so: Callable[[], bool], said: Callable[[], str] = str, seconds_max: float = SECONDS_MAX) -> None:
     """Look until it is so."""
-    give_up_at = time.monotonic() + seconds_max
-    while not so():
-        assert time.monotonic() < give_up_at, said()
-        time.sleep(LOOK_SECONDS)
+
+    def holds() -> None:
+        assert so(), "it is not so"
+
+    until_it_holds(holds, said, seconds_max)
 
 
 def until_it_holds(holds: Callable[[], None], said: Callable[[], str], seconds_max: float = SECONDS_MAX) -> None:
@@ -50,7 +51,8 @@ def until_it_holds(holds: Callable[[], None], said: Callable[[], str], seconds_m
     give_up_at = time.monotonic() + seconds_max
     while True:
         try:
-            return holds()
+            holds()
+            return
         except AssertionError as failed:
             if time.monotonic() >= give_up_at:
                 failed.add_note(said())
