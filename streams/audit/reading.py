@@ -17,6 +17,7 @@ from fastavro import schemaless_reader
 from schemas.codec import Codec
 from schemas.contracts import CONTRACTS
 from streams.audit.rows import PushRow
+from streams.group_offsets import offsets_of_group
 from streams.kafka_consumer import stop_consumer
 
 FETCH_BYTES_MAX = 4 * 1024 * 1024
@@ -110,10 +111,10 @@ class TopicReader:
         admin = aiokafka.admin.AIOKafkaAdminClient(**self._options)
         await admin.start()
         try:
-            offsets = await admin.list_consumer_group_offsets(group)
+            offsets = await offsets_of_group(admin, group)
         finally:
             await admin.close()
-        return {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic and known.offset >= 0}
+        return {tp.partition: offset for tp, offset in offsets.items() if tp.topic == topic}
 
 
 def read_push_log(path: Path) -> Iterator[PushRow]:

@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 from schemas.codec import Codec
 from streams.demo.tally import Tally
 from streams.demo.workload import Message, Plan, addresses_needed, devices, events
+from streams.group_offsets import offsets_of_group
 from streams.kafka_consumer import stop_consumer
 from streams.settings import Settings, kafka_client_options
 from streams.topics import TopicNames
@@ -141,8 +142,8 @@ async def wait_until_read(
     try:
         async with asyncio.timeout(seconds_max):
             while True:
-                offsets = await admin.list_consumer_group_offsets(group)
-                read = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
+                offsets = await offsets_of_group(admin, group)
+                read = {tp.partition: offset for tp, offset in offsets.items() if tp.topic == topic}
                 if all(read.get(partition, 0) >= end for partition, end in ends.items()):
                     return
                 await asyncio.sleep(look_seconds)

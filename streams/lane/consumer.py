@@ -4,6 +4,7 @@ Holes of Faust 0.15.3 that are closed here:
 - it reads uncommitted records, and its fetches wait 1.5 s on idle partitions while others have work;
 - paused partitions are only ignored, not paused in the client, so that their fetches hold up the rest;
 - it commits past an event that is still in flight (upstream #606): nothing is committed here at all;
+- it takes a coordinator that is still loading for one that knows nothing, and begins at the beginning (group_offsets);
 - a partition without a committed offset is not sought after recovery, and what was fetched meanwhile is lost;
 - records fetched before a rebalance reach the streams after it: they are dropped, and sought again.
 """
@@ -22,6 +23,7 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.group_offsets import offsets_of_member
 from streams.kafka_consumer import stop_consumer
 
 from .chunk import CHUNK_RECORDS_MAX, Chunk
@@ -206,13 +208,12 @@ class LaneConsumer(driver.Consumer):
         consumer = self._thread._ensure_consumer()
         if not sources:
             return {}, {}
-        committed = await consumer._coordinator.fetch_committed_offsets(list(sources))
+        committed = await offsets_of_member(consumer._coordinator, sources)
         first = await consumer.beginning_offsets(list(sources))
         ends = await consumer.end_offsets(list(sources))
         offsets: dict[TP, int] = {}
         for tp in sources:
-            known = committed.get(tp)
-            offset = max(known.offset, first[tp]) if known is not None and known.offset >= 0 else first[tp]
+            offset = max(committed.get(tp, 0), first[tp])
             consumer.seek(tp, offset)
             offsets[TP(tp.topic, tp.partition)] = offset
         return offsets, {TP(tp.topic, tp.partition): end for tp, end in ends.items()}

@@ -13,13 +13,14 @@ from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
 from schemas.keys import check_notification_id, check_user_id, partition_of, slot_key
 from schemas.poison import PoisonError
 from schemas.records import ForgetAnswer, ScheduleAnswer
+from streams.group_offsets import offsets_of_group
 from streams.kafka_consumer import stop_consumer
 from streams.settings import Settings, kafka_client_options
 from streams.stages.device_change import check_request
@@ -79,14 +80,6 @@ class Forgotten(NamedTuple):
         """When the last of the slots is free that had to be kept, milliseconds since the epoch; None: none was."""
         instants = [at for answer in self.answers if (at := answer.get("slots_kept_until")) is not None]
         return max(instants, default=None)
-
-
-async def _committed(admin: Any, group: str) -> dict[TopicPartition, int]:
-    try:
-        offsets = await admin.list_consumer_group_offsets(group)
-    except GroupCoordinatorNotAvailableError:
-        return {}  # a new broker makes the coordinator's topic when its first group asks for it
-    return {tp: known.offset for tp, known in offsets.items()}
 
 
 async def _in_time(asking: Awaitable[Any]) -> None:
@@ -233,7 +226,7 @@ class ScheduleCommands:
         give_up_at = loop.time() + seconds
         try:
             while True:
-                committed = await _committed(admin, self._settings.app_id)
+                committed = await offsets_of_group(admin, self._settings.app_id)
                 unread = sum(max(0, int(end) - committed.get(tp, 0)) for tp, end in ends.items())
                 if not unread or loop.time() > give_up_at:
                     return unread

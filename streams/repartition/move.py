@@ -18,6 +18,7 @@ import aiokafka
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.audit.reading import TopicReader
+from streams.group_offsets import offsets_of_member
 from streams.kafka_consumer import stop_consumer
 from streams.publish.partition_writer import PartitionWriter
 from streams.repartition.copying import Copy, Moved
@@ -91,7 +92,7 @@ async def _is_marked(new: Settings) -> bool:
     consumer = _marker(new)
     await consumer.start()
     try:
-        return await consumer.committed(_mark_place(new)) is not None
+        return bool(await offsets_of_member(consumer._coordinator, [_mark_place(new)]))
     finally:
         await stop_consumer(consumer)
 

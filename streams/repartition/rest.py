@@ -9,6 +9,7 @@ import aiokafka.admin
 from aiokafka.structs import TopicPartition
 
 from streams.audit.reading import TopicReader
+from streams.group_offsets import offsets_of_group
 from streams.repartition.state import latest
 from streams.settings import Settings, kafka_client_options
 from streams.stages.broadcast_rows import PROGRESS, read_progress
@@ -51,7 +52,7 @@ async def _group(settings: Settings) -> tuple[int, Mapping[TopicPartition, int]]
     await admin.start()
     try:
         (described,) = await admin.describe_consumer_groups([settings.app_id])
-        offsets = await admin.list_consumer_group_offsets(settings.app_id)
+        offsets = await offsets_of_group(admin, settings.app_id)
     finally:
         await admin.close()
-    return len(described.groups[0][5]), {tp: known.offset for tp, known in offsets.items()}
+    return len(described.groups[0][5]), offsets

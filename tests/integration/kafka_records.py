@@ -11,6 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 
+from streams.group_offsets import offsets_of_group
+
 WAIT_SECONDS_MAX = 60.0  # a busy machine may take long; nothing here waits for time to pass
 LOOK_SECONDS = 0.1
 
@@ -80,8 +82,7 @@ async def committed(bootstrap: str, group: str) -> dict[tuple[str, int], int]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        offsets = await admin.list_consumer_group_offsets(group)
-        return {(tp.topic, tp.partition): each.offset for tp, each in offsets.items() if each.offset >= 0}
+        return {(tp.topic, tp.partition): offset for tp, offset in (await offsets_of_group(admin, group)).items()}
     finally:
         await admin.close()
 

@@ -77,9 +77,10 @@ def forged(user: str, kind: str, notification_id: str, offset: int) -> Message:
 
 @dataclass(slots=True)
 class Statuses:
-    """What `statuses` says so far."""
+    """What `statuses` says so far. `places`: partition and offset of each record."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
 
     def final(self) -> dict[EventId, list[str]]:
         """The final states of each event that was read; one each is as it must be."""
@@ -166,6 +167,7 @@ class System:
                 while not until(seen):
                     for records in (await consumer.getmany(timeout_ms=200)).values():
                         seen.records += [codec.decode(record.value, ("Status",)).record for record in records]
+                        seen.places += [(record.partition, record.offset) for record in records]
         finally:
             await stop_consumer(consumer)
         return seen

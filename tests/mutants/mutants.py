@@ -694,6 +694,15 @@ MUTANTS: Final = (
         _NO_ERASURE,
     ),
     Mutant(
+        "a coordinator's error is taken for nothing committed",
+        "P3",
+        "streams/group_offsets.py",
+        '    _raise_for(answer.error_code, "the group")\n',
+        "",
+        ("tests/unit/test_group_offsets.py",),
+        _BELOW,
+    ),
+    Mutant(
         "schedule is asked again in each round of suppress",
         "P4",
         "streams/stages/suppress.py",
