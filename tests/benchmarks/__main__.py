@@ -1,6 +1,6 @@
 """`make bench`: the benchmarks one after the other, each with its results in `results/`.
 
-    python -m tests.benchmarks [suppress | growth | schedule | recovery | broadcast | gateway …] [its arguments]
+    python -m tests.benchmarks [suppress | growth | spread | schedule | recovery | broadcast | …] [its arguments]
     python -m tests.benchmarks regress
 
 Without a name all run, as their results were made; but `regress`, which is a short `suppress` for CI.
@@ -17,6 +17,7 @@ from typing import Final
 BENCHMARKS: Final[dict[str, list[str]]] = {
     "suppress": [],
     "growth": [],
+    "spread": [],
     "schedule": [],
     "recovery": [],
     "render": [],
