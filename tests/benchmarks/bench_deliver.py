@@ -1,7 +1,7 @@
 """How fast deliver is, next to its own connector without Kafka. Every push of every run is verified.
 
     python -m tests.benchmarks.bench_deliver [--pushes 20000] [--runs 3] [--provider apns …] [--answer-ms 50 …]
-                                             [--in-flight 1000 …] [--rate half] [--strict] [--json FILE]
+                                             [--in-flight 1000 …] [--rate half] [--strict] [--beside …] [--json FILE]
 
 `deliver` is the product's stage: claims are committed before the request, outcomes and offsets together after it. The
 `bare connector` sends the same pushes with the same connector in a loop. Both work in a process of their own against
@@ -10,7 +10,8 @@ the same provider, one after the other, pair by pair, so that a busy minute of t
 Both start warm: they have sent a few, and the worker knows all devices before the notifications become readable, all at
 once. The time ends when the last offset is committed. Then notifications come at an even `--rate`, for ten seconds or
 until each user has had one more, for the time from `outbox` to the provider: so many a second, or `half` of what was
-just measured. `--strict`: the provider is the strict simulator, which is what is measured then.
+just measured. `--strict`: the provider is the strict simulator, which is what is measured then. `--beside`: bare
+loops on HTTP clients that others keep, for FCM.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import argparse
 import asyncio
 import contextlib
 import json
+import shlex
 import statistics
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,8 +39,9 @@ from schemas.keys import partition_of
 from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.bare_connector import WARM_UP
+from tests.benchmarks.deliver_beside import CLIENTS, available, measure_beside, versions_of
 from tests.benchmarks.deliver_oracle import verify_arrivals, verify_record
-from tests.benchmarks.deliver_results import Case, DeliverRun, write_results
+from tests.benchmarks.deliver_results import BARE, DELIVER, Case, DeliverRun, write_results
 from tests.benchmarks.deliver_topics import end_offsets_of, register, until_committed
 from tests.benchmarks.deliver_workload import (
     Target,
@@ -135,7 +139,7 @@ async def measure_deliver(plan: Plan, stand_in: StandIn, addresses: Sequence[Any
     latencies = statistics.quantiles((at - sent_at[mark] for mark, at in late), n=100) if rate else None
     return DeliverRun(
         case=plan.case,
-        what="deliver",
+        what=DELIVER,
         pushes=plan.pushes,
         per_second=round(plan.pushes / seconds),
         cpu_us=round(cpu * 1e6 / plan.pushes),
@@ -169,7 +173,7 @@ async def measure_bare(plan: Plan, stand_in: StandIn, addresses: Sequence[Any]) 
     found.assert_exact()
     return DeliverRun(
         case=plan.case,
-        what="bare connector",
+        what=BARE,
         pushes=plan.pushes,
         per_second=round(plan.pushes / said["seconds"]),
         cpu_us=round(said["cpu_seconds"] * 1e6 / plan.pushes),
@@ -197,8 +201,17 @@ async def bench(arguments: argparse.Namespace, bootstrap: str) -> list[DeliverRu
             with tempfile.TemporaryDirectory() as directory:
                 async with StandIn(provider, Path(directory)) as stand_in:
                     addresses = await stand_in.addresses(count)
-                    for measure in (measure_deliver, measure_bare):
-                        run = await measure(plan, stand_in, addresses)
+                    measures: list[Callable[[], Awaitable[DeliverRun]]] = [
+                        partial(measure_deliver, plan, stand_in, addresses),
+                        partial(measure_bare, plan, stand_in, addresses),
+                    ]
+                    if case.provider == ProviderName.FCM:
+                        measures += [
+                            partial(measure_beside, name, case, plan.pushes, stand_in, addresses)
+                            for name in arguments.beside
+                        ]
+                    for measure in measures:
+                        run = await measure()
                         runs.append(run)
                         print(
                             f"{case.provider} {case.answer_ms:g} ms, {case.in_flight:,} in flight  {run.what:15}"
@@ -238,15 +251,19 @@ def main() -> None:
         metavar="N|half",
         help="pushes a second for the time from outbox to provider",
     )
+    parser.add_argument("--beside", nargs="+", default=[], choices=list(CLIENTS))
     parser.add_argument("--strict", action="store_true", help="ask the strict simulator")
     parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
     parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")
     arguments = parser.parse_args()
+    if arguments.strict and arguments.beside:
+        parser.error("--beside: the strict simulator knows no token of theirs")
+    arguments.beside = available(arguments.beside)
     with contextlib.ExitStack() as stack:
         bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
         runs = asyncio.run(bench(arguments, bootstrap))
-    command = f"python -m tests.benchmarks.bench_deliver {' '.join(sys.argv[1:])}".strip()
-    print(write_results(runs, command, arguments.partitions, arguments.json))
+    command = f"python -m tests.benchmarks.bench_deliver {shlex.join(sys.argv[1:])}".strip()
+    print(write_results(runs, command, arguments.partitions, arguments.json, versions_of(arguments.beside)))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from tests.benchmarks.results import measured_on, written_on
 
@@ -24,10 +23,10 @@ class Case:
 @dataclass(frozen=True, slots=True)
 class DeliverRun:
     """One run, verified. CPU is that of the sending process, all threads. The latency is from `outbox` to the provider,
-    at `latency_rate` pushes a second; of the bare connector there is none."""
+    at `latency_rate` pushes a second; only of `deliver`. `what`: that, the `bare connector`, or another client."""
 
     case: Case
-    what: Literal["deliver", "bare connector"]
+    what: str
     pushes: int
     per_second: int
     cpu_us: int
@@ -35,6 +34,20 @@ class DeliverRun:
     latency_rate: int | None = None
     latency_ms_p50: float | None = None
     latency_ms_p99: float | None = None
+
+
+DELIVER = "deliver"
+BARE = "bare connector"
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Medians of a client of others; `ratio` is that of deliver's speed to its, round by round."""
+
+    what: str
+    per_second: int
+    cpu_us: int
+    ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +66,18 @@ class CaseSummary:
     latency_rate: int
     latency_ms_p50: float
     latency_ms_p99: float
+    others: Sequence[Beside]
 
 
 def summarize(runs: Sequence[DeliverRun]) -> list[CaseSummary]:
     """One summary for each case, in the order of their first runs."""
     found = []
     for case in dict.fromkeys(run.case for run in runs):
-        ours = [run for run in runs if run.case == case and run.what == "deliver"]
-        bare = [run for run in runs if run.case == case and run.what == "bare connector"]
-        ratios = [our.per_second / its.per_second for our, its in zip(ours, bare, strict=True)]
+        by_name: dict[str, list[DeliverRun]] = {}
+        for run in runs:
+            if run.case == case:
+                by_name.setdefault(run.what, []).append(run)
+        ours, bare = by_name.pop(DELIVER), by_name.pop(BARE)
         found.append(
             CaseSummary(
                 case=case,
@@ -72,22 +88,42 @@ def summarize(runs: Sequence[DeliverRun]) -> list[CaseSummary]:
                 rss_megabytes_max=max(run.rss_megabytes_max or 0.0 for run in ours),
                 bare_per_second=round(_median(bare, lambda run: run.per_second)),
                 bare_cpu_us=round(_median(bare, lambda run: run.cpu_us)),
-                ratio=round(statistics.median(ratios), 2),
+                ratio=_ratio(ours, bare),
                 latency_rate=round(_median(ours, lambda run: run.latency_rate)),
                 latency_ms_p50=_median(ours, lambda run: run.latency_ms_p50),
                 latency_ms_p99=_median(ours, lambda run: run.latency_ms_p99),
+                others=[
+                    Beside(
+                        what,
+                        round(_median(its, lambda run: run.per_second)),
+                        round(_median(its, lambda run: run.cpu_us)),
+                        _ratio(ours, its),
+                    )
+                    for what, its in by_name.items()
+                ],
             )
         )
     return found
+
+
+def _ratio(ours: Sequence[DeliverRun], its: Sequence[DeliverRun]) -> float:
+    return round(statistics.median(our.per_second / one.per_second for our, one in zip(ours, its, strict=True)), 2)
 
 
 def _median(runs: Sequence[DeliverRun], value: Callable[[DeliverRun], float | None]) -> float:
     return round(statistics.median(value(run) or 0.0 for run in runs), 1)
 
 
-def write_results(runs: Sequence[DeliverRun], command: str, partitions: int, json_file: Path | None) -> str:
+def write_results(
+    runs: Sequence[DeliverRun],
+    command: str,
+    partitions: int,
+    json_file: Path | None,
+    versions: Mapping[str, str] | None = None,
+) -> str:
     """The table in Markdown; written with the full results in JSON, where a file is given."""
     summaries, on = summarize(runs), measured_on(command, partitions)
+    on["versions"] |= versions or {}
     lines = [
         "| provider | answers in | in flight | pushes/s | CPU µs/push | RSS MB | bare connector/s | CPU µs | deliver "
         "is | outbox → provider p50 / p99 |",
@@ -99,6 +135,21 @@ def write_results(runs: Sequence[DeliverRun], command: str, partitions: int, jso
             f"| {one.cpu_us:,} | {one.rss_megabytes_max:.0f} | {one.bare_per_second:,} | {one.bare_cpu_us:,} "
             f"| {one.ratio:.2f} of it | {one.latency_ms_p50:g} / {one.latency_ms_p99:g} ms at {one.latency_rate:,}/s |"
         )
+    others = [
+        f"| {one.case.provider} | {one.case.answer_ms:g} ms | {one.case.in_flight:,} | {other.what} "
+        f"| {other.per_second:,} | {other.cpu_us:,} | {other.ratio:.2f} times it |"
+        for one in summaries
+        for other in one.others
+    ]
+    if others:
+        lines += [
+            "",
+            "The same requests by a bare loop on a client that others keep, in the same rounds:",
+            "",
+            "| provider | answers in | in flight | client | requests/s | CPU µs/request | deliver is |",
+            "|---|---:|---:|---|---:|---:|---:|",
+            *others,
+        ]
     count, pushes = max(one.runs for one in summaries), max(one.pushes for one in summaries)
     lines += [
         "",

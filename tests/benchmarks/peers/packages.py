@@ -27,6 +27,7 @@ PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "quix": ("quixstreams==3.28.1",),
     "bytewax": ("bytewax[kafka]==0.21.1",),
     "redis": ("redis[hiredis]==8.1.0",),
+    "pyreqwest": ("pyreqwest==0.15.1",),
 }
 KAFKA_STREAMS: Final = "org.apache.kafka:kafka-streams:4.3.0"
 AVRO: Final = "org.apache.avro:avro:1.12.1"
@@ -87,6 +88,30 @@ def redis_server() -> str:
     if program is None:
         raise UnavailableError("there is no redis-server; on Debian: apt-get install redis-server")
     return program
+
+
+def go_program(name: str) -> Path:
+    """The program that Go makes of `name`.go. Raises UnavailableError."""
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        raise UnavailableError("there is no Go; on Debian: apt-get install golang")
+    source, program = Path(__file__).with_name(f"{name}.go"), DIRECTORY / "go" / name
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        program.parent.mkdir(parents=True, exist_ok=True)
+        build = [go, "build", "-o", str(program), str(source)]
+        done = subprocess.run(build, capture_output=True, text=True, timeout=COMPILE_SECONDS_MAX, check=False)
+        if done.returncode:
+            raise UnavailableError(f"{source.name} does not compile: {done.stderr[-500:]}")
+    return program
+
+
+def go_version() -> dict[str, str]:
+    """Of Go, where it is there."""
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        return {}
+    said = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, timeout=10, check=False).stdout
+    return {"go": said.strip().removeprefix("go")}
 
 
 def kafka_streams_command() -> list[str]:
