@@ -104,6 +104,7 @@ class Connection(asyncio.Protocol):
         self._reader = frames.FrameReader()
         self._preface = len(frames.PREFACE)
         self._used = 0
+        self._bodies: dict[int, bytes] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -124,8 +125,11 @@ class Connection(asyncio.Protocol):
                     arrivals.append((known.find_in_headers(payload), now))
             elif kind == FrameType.DATA:
                 self._used += len(payload)
-                if payload and known.find_in_body is not None:  # some end a stream by a frame of its own
-                    arrivals.append((known.find_in_body(payload), now))
+                if not flags & Flag.END_STREAM:  # its end comes by another frame, as windows allow
+                    self._bodies[stream_id] = self._bodies.get(stream_id, b"") + payload
+                elif known.find_in_body is not None:
+                    body = self._bodies.pop(stream_id, b"") + payload if self._bodies else payload
+                    arrivals.append((known.find_in_body(body), now))
             else:
                 self._control(kind, flags, payload)
                 continue

@@ -91,7 +91,7 @@ def where(task: asyncio.Task[None]) -> str:
 
 
 def test_a_consumer_whose_broker_is_gone_stops() -> None:
-    """Nothing is raised, all its tasks have ended, its connections are closed: a worker that lost its broker goes on."""
+    """Nothing is raised, its tasks have ended, its connections are closed: a worker that lost its broker goes on."""
 
     async def scenario() -> None:
         with EmbeddedKafka(fast_start=True) as broker:

@@ -53,6 +53,7 @@ async def pyreqwest_client(given: dict[str, Any], stack: AsyncExitStack) -> Post
     authority = Path(given["ca_file"]).read_bytes()  # noqa: ASYNC240 (nothing runs yet)
     client = await stack.enter_async_context(
         ClientBuilder()
+        .http2(enable=True)
         .add_root_certificate_pem(authority)
         .default_headers(given["headers"])
         .timeout(timedelta(seconds=TIMEOUT_SECONDS))
