@@ -12,7 +12,7 @@ from pathlib import Path
 import jgo
 
 # Kafka itself ships without a binding for its logger; without one a broker that cannot start says nothing.
-ENDPOINT = "org.apache.kafka:kafka_2.13:4.3.0+org.slf4j:slf4j-simple:1.7.36"
+ENDPOINT = "org.apache.kafka:kafka_2.13:4.0.2+org.slf4j:slf4j-simple:1.7.36"
 TARGET = Path(__file__).parent.parent / "connectors" / "embedded_kafka" / "jars.lock"
 
 

@@ -151,6 +151,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
     except (TemplatesUnreadError, KafkaError, RegistryError) as error:
         return error
     finally:
+        guard.closing()
         if history is not None:
             await history.close()
         await follower.close()
@@ -164,9 +165,9 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> BaseExceptio
 
 
 def _give_up(stopping: bool, started_at: float) -> None:
-    """Called from the guard's thread, when the event loop hangs and can end nothing any more."""
+    """Called from the guard's thread, when the event loop hangs, or does not end."""
     if not stopping:
-        restart_in_place(NoProgressError("the event loop does not turn"), started_at)
+        restart_in_place(NoProgressError("the event loop does not turn, or does not end"), started_at)
     os._exit(1)
 
 

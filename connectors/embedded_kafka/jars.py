@@ -53,13 +53,18 @@ def locked_jars() -> tuple[Jar, ...]:
     return tuple(jars)
 
 
+def kafka_version() -> str:
+    """The Kafka of `jars.lock`."""
+    return next(jar.version for jar in locked_jars() if jar.artifact == "kafka-clients")
+
+
 def kafka_jars() -> list[Path]:
     """The verified jars of Kafka, fetched where the cache lacks them. Blocks; raises EmbeddedKafkaError.
 
     Two processes that start at once take turns, and a jar appears under its name only when it is whole.
     """
     jars = locked_jars()
-    directory = cache_directory() / "kafka-4.3.0"
+    directory = cache_directory() / f"kafka-{kafka_version()}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with exclusive(directory / ".lock", LOCK_WAIT_SECONDS):

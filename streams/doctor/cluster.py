@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import ApiVersionRequest
 
 from streams.doctor.finding import Finding, fail, ok, skip, warn
 from streams.settings import Settings, kafka_client_options
@@ -19,6 +20,11 @@ COPIES_WANTED: Final = 3
 SHOWN_MAX: Final = 5
 COORDINATOR_SECONDS_MAX: Final = 15.0
 AGAIN_SECONDS: Final = 0.3
+# What a broker is, by the requests that it knows: it does not say its version. Numbers of Kafka's protocol guide.
+OFFSET_FETCH: Final = 9
+STABLE_OFFSETS: Final = 7  # KIP-447, Kafka 2.5
+LIST_CONFIG_RESOURCES: Final = 74
+SINCE_KAFKA_4_1: Final = 1  # KIP-1142
 
 
 async def check_cluster(settings: Settings) -> AsyncIterator[Finding]:
@@ -28,6 +34,9 @@ async def check_cluster(settings: Settings) -> AsyncIterator[Finding]:
     try:
         brokers = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
         for finding in _copies(settings, len(brokers)):
+            yield finding
+        known = await admin._send_request(ApiVersionRequest())
+        for finding in judge_requests({key: newest for key, _, newest in known.api_versions}, settings):
             yield finding
         try:
             configs = await _configs(admin, brokers[0])
@@ -61,6 +70,21 @@ async def _configs(admin: AIOKafkaAdminClient, broker: int) -> dict[str, str]:
     if not configs:
         raise KafkaError("none were shown")
     return configs
+
+
+def judge_requests(newest: Mapping[int, int], settings: Settings) -> Iterator[Finding]:
+    """Judge a broker by the newest version of each request that it knows. Pure."""
+    if newest.get(OFFSET_FETCH, 0) < STABLE_OFFSETS:
+        found = "the brokers are older than Kafka 2.5: what a transaction has committed cannot be asked for"
+        yield fail("broker", found, "Kafka 2.5 or later")
+    single = settings.replication_factor < COPIES_WANTED
+    if single and newest.get(LIST_CONFIG_RESOURCES, 0) >= SINCE_KAFKA_4_1:
+        found = (
+            "the brokers are Kafka 4.1 or later: where a partition has no leader for a while, as on one broker that "
+            "starts again, a transaction that was confirmed may be lost (KAFKA-20734, 4.4.0 has it), and what was "
+            "decided in it is decided again"
+        )
+        yield warn("broker", found, "Kafka 4.0, or three copies of every record")
 
 
 def judge_broker(configs: Mapping[str, str], settings: Settings, brokers: int) -> Iterator[Finding]:

@@ -15,11 +15,13 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from aiokafka.structs import TopicPartition
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
 from .changelog import ChangelogReader
+from .open_transactions import until_ended
 from .standby import StandbyFollower
 from .table import LaneTable
 
@@ -126,6 +128,7 @@ class FencedRecovery(Recovery):
         if title == "active":
             await self.follower.stop()
             await self.app.lanes.fence(consumer.assignment())
+            await until_ended(self.app.client_options, [TopicPartition(*tp) for tp in tps])
             replay = self.app.replay = ChangelogReplay(self.app.client_options)
             await replay.run({tp: cast(LaneTable, self.tp_to_table[tp]) for tp in tps})
         await super()._build_highwaters(consumer, tps, destination, title)

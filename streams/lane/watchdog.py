@@ -2,7 +2,8 @@
 
 `LaneWatch` looks from inside the event loop: a lane that has something to do and commits nothing, partitions that are
 not opened, a consumer that does not answer. `LoopGuard` looks from a thread of its own: an event loop that does not
-turn. Both end in the same way: the worker starts anew, because everything that counts is in Kafka.
+turn, or that is to end and does not. Both end in the same way: the worker starts anew, because everything that counts
+is in Kafka.
 """
 
 from __future__ import annotations
@@ -122,18 +123,25 @@ class LaneWatch:
 
 
 class LoopGuard:
-    """Looks at one event loop from a thread. `act` is called there once the loop has not turned for too long."""
+    """Looks at one event loop from a thread. `act` is called there once the loop has not turned for too long, or has
+    not ended that long after it was to."""
 
     def __init__(self, act: Callable[[], None], tick_seconds: float = LOOK_SECONDS, ticks_max: int = GUARD_TICKS_MAX):
         self._act = act
         self._tick_seconds = tick_seconds
         self._ticks_max = ticks_max
         self._turned = threading.Event()
+        self._closing = threading.Event()
         self._ended = threading.Event()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to watch."""
         threading.Thread(target=self._watch, args=(loop,), name="loop-guard", daemon=True).start()
+
+    def closing(self) -> None:
+        """From now on the loop is to end, and that it turns counts no more: it waits for tasks, and one of a library
+        that takes its cancellation for another's would keep it for ever."""
+        self._closing.set()
 
     def end(self) -> None:
         """Watch no longer."""
@@ -142,7 +150,7 @@ class LoopGuard:
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         missed = 0
         while not self._ended.wait(self._tick_seconds):
-            missed = 0 if self._turned.is_set() else missed + 1
+            missed = 0 if self._turned.is_set() and not self._closing.is_set() else missed + 1
             self._turned.clear()
             if missed > self._ticks_max:
                 self._act()

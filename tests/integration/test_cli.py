@@ -15,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from connectors.embedded_kafka import SharedKafka
+from connectors.embedded_kafka.jars import kafka_version
 from schemas.codec import Codec
 
 ROOT = Path(__file__).parents[2]
@@ -127,9 +128,9 @@ def test_options_that_contradict_each_other_end_with_2() -> None:
 def test_a_broker_in_the_background(tmp_path: Path) -> None:
     """start, start again, status, stop: one broker, known to every command by its state file."""
     environment = {"RINGONCE_CACHE": str(tmp_path)}
-    real = Path(os.environ.get("RINGONCE_CACHE") or Path.home() / ".cache" / "ringonce") / "kafka-4.3.0"
+    real = Path(os.environ.get("RINGONCE_CACHE") or Path.home() / ".cache" / "ringonce") / f"kafka-{kafka_version()}"
     if real.exists():
-        (tmp_path / "kafka-4.3.0").symlink_to(real)
+        (tmp_path / f"kafka-{kafka_version()}").symlink_to(real)
     assert _run("broker", "status", **environment).returncode == 1
     started = _run("broker", "start", **environment)
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.outcome import Accepted, NotSent, Outcome, ProviderName, Unknown
 from streams.doctor.clocks import Offset, judge_clocks
-from streams.doctor.cluster import judge_broker
+from streams.doctor.cluster import judge_broker, judge_requests
 from streams.doctor.finding import Finding, Health
 from streams.doctor.machine import check_machine
 from streams.doctor.outside import judge_dry_run
@@ -55,6 +55,25 @@ def test_settings_of_brokers(changed: dict[str, str], health: Health, named: str
     assert finding.health is health
     assert named in finding.found
     assert bool(finding.todo) == (health is not Health.OK)
+
+
+@pytest.mark.parametrize(
+    ("offset_fetch", "list_config_resources", "copies", "health"),
+    [
+        (10, 0, 1, None),  # Kafka 4.0
+        (10, 1, 1, Health.WARN),  # Kafka 4.1
+        (10, 1, 3, None),
+        (7, None, 1, None),  # Kafka 2.5
+        (6, None, 3, Health.FAIL),
+    ],
+)
+def test_a_broker_is_known_by_the_requests_that_it_knows(
+    offset_fetch: int, list_config_resources: int | None, copies: int, health: Health | None, tmp_path: Path
+) -> None:
+    """One that may forget a transaction on a single copy, and one that cannot say what a transaction has committed."""
+    newest = {9: offset_fetch} | ({} if list_config_resources is None else {74: list_config_resources})
+    found = list(judge_requests(newest, _settings(tmp_path, replication_factor=copies)))
+    assert [finding.health for finding in found] == ([] if health is None else [health])
 
 
 def test_a_cluster_of_one_is_not_blamed_for_it_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import cast
 
@@ -43,6 +44,29 @@ def test_an_event_loop_that_does_not_turn_is_seen() -> None:
         return acted.wait(WAIT_SECONDS_MAX)
 
     assert asyncio.run(block())
+
+
+def test_an_event_loop_that_is_to_end_and_does_not_is_seen() -> None:
+    """A task that swallows its cancellation keeps the loop turning after its work: the guard acts, and lets it go."""
+    acted, over = threading.Event(), threading.Event()
+
+    async def keep() -> None:
+        while not acted.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.001)
+        over.set()
+
+    async def work() -> None:
+        guard = LoopGuard(acted.set, tick_seconds=0.01, ticks_max=100)
+        guard.start(asyncio.get_running_loop())
+        kept.append(asyncio.create_task(keep()))
+        await asyncio.sleep(0.01)
+        guard.closing()
+
+    kept: list[asyncio.Task[None]] = []
+    asyncio.run(work())
+    assert acted.is_set()
+    assert over.is_set()
 
 
 def test_an_event_loop_that_turns_is_left_alone() -> None:
