@@ -19,6 +19,7 @@ from schemas.contracts import CONTRACTS
 from streams.audit.rows import PushRow
 from streams.group_offsets import offsets_of_group
 from streams.kafka_consumer import stop_consumer
+from streams.since import records_since
 
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 RECORDS_MAX = 20_000
@@ -84,9 +85,8 @@ class TopicReader:
         wanted = [TopicPartition(topic, partition) for partition in range(partitions)]
         if since is None:
             return {tp.partition: start for tp, start in (await self._plain.beginning_offsets(wanted)).items()}
-        found = await self._plain.offsets_for_times(dict.fromkeys(wanted, since))
-        ends = await self._plain.end_offsets(wanted)
-        return {tp.partition: ends[tp] if found[tp] is None else found[tp].offset for tp in wanted}
+        found = await records_since(self._plain, wanted, since)
+        return {tp.partition: offset for tp, offset in found.first.items()}
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
         """Yield the committed records of one partition in lists. Raises RecordUnreadableError."""

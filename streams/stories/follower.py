@@ -27,6 +27,7 @@ from streams.lane.lane import wall_ms
 from streams.lane.recovery import LaneTableManager
 from streams.lane.table import LaneTable
 from streams.settings import Settings, kafka_client_options
+from streams.since import records_since
 from streams.stories.erasures import Erasures
 from streams.stories.store import HOUR_MS, StoryStore
 from streams.topics import TopicNames
@@ -203,10 +204,7 @@ class Stories:
         consumer.assign(statuses + self._all)
         if not wanted:
             return
-        since = wall_ms() - self.keep_ms
-        by_time = await consumer.offsets_for_times(dict.fromkeys(statuses + self._all, since))
-        ends = await consumer.end_offsets(statuses + self._all)
-        first = {tp: ends[tp] if found is None else found.offset for tp, found in by_time.items()}
+        first, ends = await records_since(consumer, statuses + self._all, wall_ms() - self.keep_ms)
         for tp in self._all:
             consumer.seek(tp, max(first[tp], self._changes_read.get(tp, 0)))
         consumer.pause(*statuses)
