@@ -47,7 +47,9 @@ class StoreBudget:
         blocks = rocksdict.BlockBasedOptions()
         blocks.set_block_cache(self.cache)
         blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, False)
-        blocks.set_cache_index_and_filter_blocks(True)
+        # Filters and indices stay with their files, some 3 bytes a row. In the cache one of some megabytes, of a file
+        # that is asked at random, is read anew over and over: with ten million slots 26 of 28 µs of a look-up.
+        blocks.set_cache_index_and_filter_blocks(False)
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_write_buffer_size(WRITE_BUFFER_BYTES)
