@@ -12,7 +12,6 @@ Holes of Faust 0.15.3 that are closed here:
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +27,7 @@ from streams.kafka_consumer import stop_consumer
 
 from .chunk import CHUNK_RECORDS_MAX, Chunk
 from .garbage import collect_seldom
+from .held import HeldPartitions
 
 if TYPE_CHECKING:
     from .app import LaneApp
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 FETCH_WAIT_MS = 50  # a long wait on idle partitions delays the next fetch of the busy ones: one is in flight per node
 FETCH_BYTES_MAX = 256 * 1024  # by partition, some two thousand small records; with 60 partitions 15 MiB at the most
 POLL_SECONDS = 0.05
-# The client reads in a thread of its own and waits for the interpreter after each call to the system. With Python's
-# default of 5 ms a busy worker lets ten of those waits pass before a record that has arrived is handed over.
-SWITCH_SECONDS = 0.0005
 
 
 class RawPartitionRecords(PartitionRecords):  # type: ignore[misc] # aiokafka is untyped
@@ -138,11 +135,10 @@ class LaneConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.parked = asyncio.Event()
-        self._held: set[TP] = set()
+        self._held = HeldPartitions()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> LaneConsumerThread:
-        sys.setswitchinterval(SWITCH_SECONDS)
         return LaneConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def hold(self, tp: TP) -> None:
@@ -160,7 +156,7 @@ class LaneConsumer(driver.Consumer):
                 await self.wait(self.can_resume_flow)  # type: ignore[arg-type] # mode accepts asyncio events
             finally:
                 self.parked.clear()
-        active = self._get_active_partitions() - self._held
+        active = self._get_active_partitions() - self._held.partitions
         if not active:
             await asyncio.sleep(POLL_SECONDS)
             return {}, active

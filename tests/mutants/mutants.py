@@ -91,8 +91,8 @@ MUTANTS: Final = (
         "P3",
         "streams/lane/transaction.py",
         "            # 5. Now it has happened.\n",
-        "            for table, changes, acks in applied:\n"
-        "                table.apply(self.partition, changes, max(ack.result().offset for ack in acks))\n",
+        "            for table, changes, batches in applied:\n"
+        "                table.apply(self.partition, changes, max(batch.last_offset() for batch in batches))\n",
         ("tests/unit/test_transaction_step.py", SIMULATION),
     ),
     Mutant(
