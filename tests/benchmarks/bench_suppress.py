@@ -1,6 +1,7 @@
 """How fast suppression is, next to what others would write. Every output of every run is verified.
 
-    python -m tests.benchmarks suppress [--events 300000] [--partitions 4] [--runs 3] [--only NAME …] [--append]
+    python -m tests.benchmarks suppress [--events 300000] [--partitions 4] [--runs 3] [--warm 2] [--only NAME …]
+                                  [--append]
 
 `ringonce` is the product's suppress stage, `ringonce, stories` the same beside which stories are told, whose CPU time
 counts until all of them are. The others are described in their files in peers/ and in plain_loop.py,
@@ -8,7 +9,9 @@ plain_loop_our_codec.py and faust_tutorial.py. Only ringonce and the plain loops
 What makes one command or one message of each event is given a tenth of the events. All work on the embedded broker, in
 a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events become
 readable. The time ends when the last offset is committed; for those that commit seldom, already when their last output
-is on the topics. The runs are interleaved, so that a busy minute of the machine strikes all. With `--append` the rounds
+is on the topics. The runs are interleaved, so that a busy minute of the machine strikes all. The
+first `--warm` runs, of the first of them, do not count: a broker that was just started takes twice the CPU until Java
+has compiled it. With `--append` the rounds
 are added to those that the results have. `--against` measures a checkout of another version beside this one: what a
 change costs. Beside the results a table (.md) and a plot (.svg) are written.
 """
@@ -127,6 +130,7 @@ async def bench(
     rounds: range,
     wanted: Sequence[Implementation],
     keep: Callable[[Sequence[Run]], None],
+    warm: int = 0,
 ) -> None:
     """One run of each implementation in each round, interleaved: every second round the other way round, so that none
     is always the first. What is found is kept after each run: a long measurement may be cut off."""
@@ -134,6 +138,8 @@ async def bench(
     workloads = {
         share: make_workload(int(events * share), partitions) for share in {one.events_share for one in wanted}
     }
+    for _ in range(warm):
+        await measure(wanted[0], bootstrap, workloads[wanted[0].events_share])
     for number in rounds:
         for implementation in wanted if number % 2 == 0 else wanted[::-1]:
             run = await measure(implementation, bootstrap, workloads[implementation.events_share], number)
@@ -167,6 +173,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--warm", type=int, default=2)
     parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md, and .svg")
     parser.add_argument("--append", action="store_true", help="to the rounds that the results have")
     parser.add_argument("--bootstrap", help="a Kafka that runs already, instead of an embedded one")
@@ -195,7 +202,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         bootstrap = arguments.bootstrap or stack.enter_context(EmbeddedKafka()).bootstrap
         rounds = range(first, first + arguments.runs)
-        asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, rounds, wanted, keep))
+        asyncio.run(bench(bootstrap, arguments.events, arguments.partitions, rounds, wanted, keep, arguments.warm))
     print(tables[-1] if tables else "nothing was measured")
 
 
