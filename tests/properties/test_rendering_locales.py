@@ -55,6 +55,8 @@ tags = st.one_of(
 
 
 @settings(deadline=None)
+@example("cnr")
+@example("cnr-ME")
 @given(tags)
 def test_a_chain_goes_from_what_is_asked_for_to_its_language(tag: str) -> None:
     """Each tag of it is wider than the one before, and none is there twice; what is no tag has none."""
