@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import sys
 import tempfile
 import time
@@ -36,7 +35,7 @@ from streams.publish.messages import Message
 from streams.publish.publisher import Publisher
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics
-from tests.benchmarks.results import measured_on, written_on
+from tests.benchmarks.results import measured_on, write_table
 from tests.benchmarks.schedule_record import ends, until_read
 from tests.benchmarks.worker_process import WorkerProcess, delete_topics, own_options, worker
 
@@ -292,15 +291,8 @@ def write_results(runs: Sequence[Found], command: str, partitions: int, json_fil
         "",
         f"{len(runs)} run{'s' if len(runs) > 1 else ''}, every user verified; {partitions} partitions, one process. "
         "Broker, feed and worker share the machine.",
-        *written_on(on),
     ]
-    table = "\n".join(lines)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        results = {**on, "runs": [asdict(run) for run in runs]}
-        json_file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        json_file.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
-    return table
+    return write_table(lines, [asdict(run) for run in runs], on, json_file)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import random
 import shlex
 import statistics
@@ -33,7 +32,7 @@ from schemas.codec import Codec
 from schemas.keys import partition_of, slot_key
 from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
-from tests.benchmarks.results import measured_on, written_on
+from tests.benchmarks.results import measured_on, write_table
 from tests.benchmarks.worker_process import WorkerProcess, worker
 from tests.benchmarks.workload import PASS_SHARE, TYPES, Event, Feed, Workload
 from tests.integration.test_suppress_kill import until_all_committed
@@ -238,19 +237,13 @@ def main() -> None:
             growth(kafka.bootstrap, given.slots, given.partitions, given.events, given.runs, Path(directory))
         )
     on = measured_on(f"python -m tests.benchmarks growth {shlex.join(sys.argv[1:])}".strip(), given.partitions)
-    table = "\n".join(
-        [
-            *table_of(found),
-            "",
-            f"Medians of {given.runs} rounds of {given.events:,} events each, one process for each size, "
-            f"{given.partitions} partitions; every status verified; RSS and disk the highest.",
-            *written_on(on),
-        ]
-    )
-    if given.json is not None:
-        given.json.write_text(json.dumps({**on, "runs": [asdict(one) for one in found]}, indent=2) + "\n")
-        given.json.with_suffix(".md").write_text(table + "\n")
-    print(table)
+    lines = [
+        *table_of(found),
+        "",
+        f"Medians of {given.runs} rounds of {given.events:,} events each, one process for each size, "
+        f"{given.partitions} partitions; every status verified; RSS and disk the highest.",
+    ]
+    print(write_table(lines, [asdict(one) for one in found], on, given.json))
 
 
 if __name__ == "__main__":

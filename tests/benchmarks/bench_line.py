@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import statistics
 import sys
 import tempfile
@@ -46,7 +45,7 @@ from tests.benchmarks.oracle import Verification, records
 from tests.benchmarks.paced_feed import produce_paced
 from tests.benchmarks.provider_stand_in import Provider, StandIn
 from tests.benchmarks.responder import Arrival
-from tests.benchmarks.results import measured_on, written_on
+from tests.benchmarks.results import measured_on, write_table
 from tests.benchmarks.worker_process import delete_topics, own_options, worker
 from tests.benchmarks.workload import Event, Feed
 
@@ -247,15 +246,8 @@ def write_results(runs: Sequence[LineRun], arguments: argparse.Namespace, comman
         "last four columns are medians of the ways between, in ms: due → admitted → claimed → at the provider → answer "
         "noted. Every event verified at the provider and in the record. Broker, provider, producer and worker share "
         "the machine.",
-        *written_on(on),
     ]
-    table = "\n".join(lines)
-    if arguments.json is not None:
-        results = {**on, "runs": [asdict(run) for run in runs]}
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        arguments.json.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
-    return table
+    return write_table(lines, [asdict(run) for run in runs], on, arguments.json)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import shutil
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple
 from connectors.embedded_kafka import EmbeddedKafka
 from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
-from tests.benchmarks.results import measured_on, written_on
+from tests.benchmarks.results import measured_on, write_table
 from tests.benchmarks.workload import Feed, make_workload
 from tests.integration.test_recovery import changelog_ends, worker
 from tests.integration.test_suppress_kill import until_all_committed
@@ -118,13 +117,8 @@ def main() -> None:
         ),
         "",
         f"One run of each, {arguments.partitions} partitions, one process, the embedded broker on the same machine.",
-        *written_on(on),
     ]
-    table = "\n".join(lines)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps({**on, "runs": [run._asdict() for run in runs]}, indent=2) + "\n")
-        arguments.json.with_suffix(".md").write_text(table + "\n")
-    print(table)
+    print(write_table(lines, [run._asdict() for run in runs], on, arguments.json))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import shlex
 import statistics
 import sys
@@ -31,7 +30,7 @@ from streams.demo.play import wait_until_read
 from streams.settings import kafka_client_options, load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.oracle import verify
-from tests.benchmarks.results import measured_on, written_on
+from tests.benchmarks.results import measured_on, write_table
 from tests.benchmarks.worker_process import WorkerProcess, delete_topics, own_options
 from tests.benchmarks.workload import Feed, Workload, ends, make_workload
 from tests.integration.test_recovery import Worker, worker
@@ -160,19 +159,13 @@ def main() -> None:
     with EmbeddedKafka() as kafka:
         found = asyncio.run(bench(kafka.bootstrap, cases, given.events, given.runs))
     on = measured_on(f"python -m tests.benchmarks spread {shlex.join(sys.argv[1:])}".strip(), given.partitions[0])
-    table = "\n".join(
-        [
-            *table_of(found),
-            "",
-            f"Medians of {given.runs} interleaved rounds of {given.events:,} events, every output verified. All "
-            f"workers and the broker share {psutil.cpu_count()} cores.",
-            *written_on(on),
-        ]
-    )
-    if given.json is not None:
-        given.json.write_text(json.dumps({**on, "runs": [asdict(one) for one in found]}, indent=2) + "\n")
-        given.json.with_suffix(".md").write_text(table + "\n")
-    print(table)
+    lines = [
+        *table_of(found),
+        "",
+        f"Medians of {given.runs} interleaved rounds of {given.events:,} events, every output verified. All "
+        f"workers and the broker share {psutil.cpu_count()} cores.",
+    ]
+    print(write_table(lines, [asdict(one) for one in found], on, given.json))
 
 
 if __name__ == "__main__":

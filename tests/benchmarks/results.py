@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from connectors.embedded_kafka.jars import kafka_version
 from streams.compiled import is_compiled
 from tests.benchmarks.suppress_plot import plot
 
@@ -130,7 +130,7 @@ def measured_on(command: str, partitions: int) -> dict[str, Any]:
         "compiled": is_compiled(),
         "versions": {
             "python": platform.python_version(),
-            "kafka": _kafka_version(),
+            "kafka": kafka_version(),
             **{name: version(name) for name in LIBRARIES},
         },
     }
@@ -150,6 +150,18 @@ def written_on(on: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def write_table(
+    lines: Sequence[str], runs: Sequence[Mapping[str, Any]], on: Mapping[str, Any], json_file: Path | None
+) -> str:
+    """The lines with what they were measured on below them; written, with the runs in JSON, where a file is given."""
+    table = "\n".join([*lines, *written_on(on)])
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps({**on, "runs": list(runs)}, indent=2) + "\n", encoding="utf-8")
+        json_file.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    return table
+
+
 def _plot(summaries: Sequence[Summary], runs: Sequence[Run], on: Mapping[str, Any]) -> str:
     machine, events = on["machine"], max(one.events for one in summaries)
     foot = (
@@ -161,13 +173,6 @@ def _plot(summaries: Sequence[Summary], runs: Sequence[Run], on: Mapping[str, An
 def _is_real_time() -> bool:
     """Whether this process comes before all usual ones: `chrt --rr 1`, on a machine that others use as well."""
     return hasattr(os, "SCHED_RR") and os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO)
-
-
-def _kafka_version() -> str:
-    for line in files("connectors.embedded_kafka").joinpath("jars.lock").read_text(encoding="utf-8").splitlines():
-        if line.startswith("org.apache.kafka:kafka-clients:"):
-            return line.split()[0].rpartition(":")[2]
-    return "?"
 
 
 def _cpu_model() -> str:

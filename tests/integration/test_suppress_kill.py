@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+from streams.group_offsets import offsets_of_group
 from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.oracle import verify
@@ -44,11 +44,8 @@ async def _until_committed(options: Mapping[str, Any], topic: str, wanted: Mappi
 
 
 async def _committed(admin: Any, group: str, topic: str, wanted: Mapping[int, int]) -> int:
-    try:
-        offsets = await admin.list_consumer_group_offsets(group)
-    except GroupCoordinatorNotAvailableError:
-        return 0  # a new broker makes the coordinator's topic when its first group asks for it
-    done = {tp.partition: known.offset for tp, known in offsets.items() if tp.topic == topic}
+    offsets = await offsets_of_group(admin, group)
+    done = {tp.partition: offset for tp, offset in offsets.items() if tp.topic == topic}
     return sum(max(0, min(done.get(partition, 0), end)) for partition, end in wanted.items())
 
 

@@ -42,8 +42,7 @@ def locale_chain(tag: str) -> tuple[str, ...]:
     chain = ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
     locale = babel_locale(found)
     # CLDR writes some languages as another one, Montenegrin (`cnr`) as `sr-Latn`: that is not the one asked for.
-    is_same = locale is not None and locale.language == parts[0]
-    if locale is not None and is_same and locale.script and locale.script not in parts:
+    if locale is not None and locale.language == parts[0] and locale.script and locale.script not in parts:
         with_script = f"{locale.language}-{locale.script}"
         implied = [f"{with_script}-{locale.territory}"] if locale.territory in parts else []
         chain[-1:-1] = [each for each in (*implied, with_script) if each not in chain]

@@ -90,9 +90,13 @@ def redis_server() -> str:
     return program
 
 
+def _go() -> str | None:
+    return shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+
+
 def go_program(name: str) -> Path:
     """The program that Go makes of `name`.go. Raises UnavailableError."""
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    go = _go()
     if go is None:
         raise UnavailableError("there is no Go; on Debian: apt-get install golang")
     source, program = Path(__file__).with_name(f"{name}.go"), DIRECTORY / "go" / name
@@ -107,7 +111,7 @@ def go_program(name: str) -> Path:
 
 def go_version() -> dict[str, str]:
     """Of Go, where it is there."""
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    go = _go()
     if go is None:
         return {}
     said = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, timeout=10, check=False).stdout
