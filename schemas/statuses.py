@@ -17,6 +17,7 @@ _STATES: Final[dict[str, bytes]] = {
     for index, symbol in enumerate(field["type"]["symbols"])
 }
 _BEFORE_DELIVERY: Final = b"\x00\x00\x00"  # attempt 0, no provider, no device
+_OWN_REASON: Final = "ATTEMPTED"  # says what the provider answered: its own id for the push, which never comes again
 _REASONS_MAX: Final = 1024  # Reasons are words of a small set; where a provider's words vary, forget and go on.
 
 
@@ -107,9 +108,10 @@ class StatusWriter:
         device_id: bytes | None = None,
     ) -> bytes:
         """The same for one of several statuses with the same subject, which was encoded once."""
-        middle = self._middles.get((state, reason))
-        if middle is None:
-            middle = self._middle(state, reason)
+        if state == _OWN_REASON:
+            middle = _STATES[state] + write_bytes(reason) + self._after_reason
+        else:
+            middle = self._middles.get((state, reason)) or self._middle(state, reason)
         return b"".join(
             (
                 self._header,

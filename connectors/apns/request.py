@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
 from connectors.apns.address import DEVICE_TOKEN
-from connectors.compact_json import compact_json
 from connectors.http import Fields
 from connectors.http2.headers import CACHED_GROUPS_MAX
+from connectors.json_text import compact_json
 from connectors.outcome import NotSent, Push
 
 # Apple: the maximum for a regular notification.
 PAYLOAD_BYTES_MAX = 4_096
-_OURS = frozenset(("aps", "notification_id", "type"))
 
 
 class ApnsRequest(NamedTuple):
@@ -63,8 +61,6 @@ def payload(push: Push) -> bytes:
 
     Apple: with `mutable-content` the app's notification service extension is called first, which fetches the image.
     """
-    if push.image is None and push.link is None and not is_background(push) and _OURS.isdisjoint(push.data):
-        return _usual(push).encode("utf-8", "replace")
     aps: dict[str, object]
     if is_background(push):
         aps = {"content-available": 1}  # Apple: without alert, badge and sound
@@ -85,14 +81,3 @@ def payload(push: Push) -> bytes:
     if push.link is not None:
         document["link"] = push.link
     return compact_json(document)
-
-
-def _usual(push: Push) -> str:
-    """The same of a push that shows a text and nothing else, in a third of the time."""
-    kind = _quoted(push.type)
-    data = "".join([f"{_quoted(name)}:{_quoted(text)}," for name, text in push.data.items()])
-    sound = ',"sound":"default"' if push.urgent else ""
-    return (
-        f'{{{data}"aps":{{"alert":{{"title":{_quoted(push.title)},"body":{_quoted(push.body)}}},"thread-id":{kind}'
-        f'{sound}}},"notification_id":{_quoted(push.notification_id)},"type":{kind}}}'
-    )

@@ -7,11 +7,11 @@ the device. A 5xx proves nothing: Apple says only that one may retry after 15 mi
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from connectors.http import Answer
 from connectors.http.outcomes import retry_after_seconds
+from connectors.json_text import json_object
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
 # "You can retry ... with a delay"; for 5xx Apple advises to begin the waits with 15 minutes.
@@ -80,7 +80,7 @@ def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     """The outcome of one answer at `now` (epoch seconds)."""
     if 200 <= answer.status < 300:
         return Accepted(answer.status, answer.headers.get("apns-id", ""))
-    said = _document(answer.body)
+    said = json_object(answer.body)
     reason = said.get("reason")
     if not isinstance(reason, str) or not reason:
         reason = f"http_{answer.status}"
@@ -108,11 +108,3 @@ def _by_status(status: int) -> Refusal:
     if status == 429:
         return REFUSALS["TooManyRequests"]
     return Refusal(status, retry=status == 403, gone=status == 410, provider_wide=status == 403)
-
-
-def _document(body: bytes) -> dict[str, object]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}

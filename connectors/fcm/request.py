@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
-from connectors.compact_json import compact_json
 from connectors.fcm.address import INSTALLATION_ID, TOKEN_CHARACTERS_MAX
 from connectors.http import Fields
 from connectors.http2.headers import CACHED_GROUPS_MAX
+from connectors.json_text import compact_json
 from connectors.outcome import NotSent, Push
 
 # ErrorCode, INVALID_ARGUMENT: "4096 bytes for most messages. This includes both the keys and the values."
 PAYLOAD_BYTES_MAX = 4_096
-_OURS = frozenset(("notification_id", "type", "push_id"))
 
 
 class FcmRequest(NamedTuple):
@@ -37,10 +35,6 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
     token = push.device.address
     if not 0 < len(token) <= TOKEN_CHARACTERS_MAX:
         return NotSent("invalid_address", retry=False, gone_at_ms=int(now * 1000))
-    if _is_usual(push, validate_only=validate_only):
-        body = _usual(push, now).encode("utf-8", "replace")
-        if len(body) <= PAYLOAD_BYTES_MAX:  # then what counts of it is even less
-            return FcmRequest(body)
     data = {
         **push.data,
         "notification_id": push.notification_id,
@@ -49,41 +43,16 @@ def build_request(push: Push, now: float, *, validate_only: bool = False) -> Fcm
     }
     if push.link is not None:
         data["link"] = push.link  # a tap opens the app on Android and iOS: there it is for the app to follow it
-    shown = (push.title, push.body, push.collapse_id, push.image or "")
-    size = sum(len(text.encode("utf-8", "replace")) for pair in (*data.items(), shown) for text in pair)
-    if size > PAYLOAD_BYTES_MAX:
-        return NotSent("payload_too_large", retry=False)
     document: dict[str, object] = {"message": _message(push, data, now)}
     if validate_only:
         document["validate_only"] = True
-    return FcmRequest(compact_json(document))
-
-
-def _is_usual(push: Push, *, validate_only: bool) -> bool:
-    """Whether it shows a text and nothing else, as most do."""
-    if validate_only or push.image is not None or push.link is not None:
-        return False
-    return bool(push.title or push.body) and _OURS.isdisjoint(push.data)
-
-
-def _usual(push: Push, now: float) -> str:
-    """The document of such a push as `_message` has it, in a third of the time."""
-    address, ttl_seconds = push.device.address, max(0, push.ttl_seconds)
-    expiration = int(now) + ttl_seconds if ttl_seconds else 0
-    priority, apns_priority, urgency = ("HIGH", "10", "high") if push.urgent else ("NORMAL", "5", "normal")
-    collapse = _quoted(push.collapse_id)
-    target = "fid" if INSTALLATION_ID.fullmatch(address) else "token"
-    data = "".join([f"{_quoted(name)}:{_quoted(text)}," for name, text in push.data.items()])
-    return (
-        f'{{"message":{{"{target}":{_quoted(address)},"data":{{{data}"notification_id":{_quoted(push.notification_id)},'
-        f'"type":{_quoted(push.type)},"push_id":{_quoted(push.push_id)}}},'
-        f'"android":{{"ttl":"{ttl_seconds}s","collapse_key":{collapse},"priority":"{priority}",'
-        f'"notification":{{"tag":{collapse}}}}},'
-        f'"webpush":{{"headers":{{"TTL":"{ttl_seconds}","Topic":{collapse},"Urgency":"{urgency}"}}}},'
-        f'"notification":{{"title":{_quoted(push.title)},"body":{_quoted(push.body)}}},'
-        f'"apns":{{"headers":{{"apns-collapse-id":{collapse},"apns-expiration":"{expiration}",'
-        f'"apns-priority":"{apns_priority}"}}}}}}}}'
-    )
+    body = compact_json(document)
+    if len(body) > PAYLOAD_BYTES_MAX:  # else what counts of it is even less
+        shown = (push.title, push.body, push.collapse_id, push.image or "")
+        size = sum(len(text.encode("utf-8", "replace")) for pair in (*data.items(), shown) for text in pair)
+        if size > PAYLOAD_BYTES_MAX:
+            return NotSent("payload_too_large", retry=False)
+    return FcmRequest(body)
 
 
 def _message(push: Push, data: dict[str, str], now: float) -> dict[str, object]:

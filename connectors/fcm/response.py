@@ -7,12 +7,12 @@ before what a Retry-After header says.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from connectors.http import Answer
 from connectors.http.outcomes import retry_after_seconds
+from connectors.json_text import json_object
 from connectors.outcome import Accepted, NotSent, Outcome, Unknown
 
 # Firebase, "Handling retries": the shortest wait after an error of the server.
@@ -59,11 +59,10 @@ _UNLISTED = {401: REFUSALS[UNAUTHENTICATED], 429: REFUSALS["RESOURCE_EXHAUSTED"]
 
 def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     """The outcome of one answer at `now` (epoch seconds)."""
-    said = _document(answer.body)
     if 200 <= answer.status < 300:
-        name = said.get("name")
+        name = json_object(answer.body).get("name")
         return Accepted(answer.status, name if isinstance(name, str) else "")
-    error = said.get("error")
+    error = json_object(answer.body).get("error")
     error = error if isinstance(error, dict) else {}
     # Without a code of Google's a 401 is still one of the access token, which can be renewed.
     code = _error_code(error) or (UNAUTHENTICATED if answer.status == 401 else f"http_{answer.status}")
@@ -119,11 +118,3 @@ def _details(error: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     if not isinstance(details, list):
         return []
     return [detail for detail in details if isinstance(detail, dict) and detail.get("@type") == kind]
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}

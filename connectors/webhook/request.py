@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from connectors.compact_json import compact_json
 from connectors.http.endpoint import Endpoint, parse_endpoint
+from connectors.json_text import compact_json
 from connectors.outcome import NotSent, Push
 
 # "Usually smaller than 20kb".

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from connectors.compact_json import compact_json
 from connectors.credentials import from_base64url
 from connectors.http import Fields
 from connectors.http.endpoint import Endpoint, parse_endpoint
 from connectors.http2.headers import CACHED_GROUPS_MAX
+from connectors.json_text import compact_json
 from connectors.outcome import NotSent, Push
 from connectors.webpush.encryption import PLAINTEXT_BYTES_MAX, SubscriptionKeyError, encrypt, padded_length
 

@@ -26,20 +26,20 @@ from streams.lane.chunk import Chunk, Record
 from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionClock
 from streams.lane.step import Step
 from streams.stages.blocks import Sweeper
-from streams.stages.deliver_end import end_attempt, note_outcome
-from streams.stages.deliver_entry import Entry, UserQueue, forget_entry, read_entry
+from streams.stages.deliver_entry import Entry, forget_entry
 from streams.stages.deliver_forget import Forgetting, forget_user
 from streams.stages.deliver_gate import Gate, Parked
+from streams.stages.deliver_intake import Intake
 from streams.stages.deliver_open import Opening, open_entries
 from streams.stages.deliver_profiles import Lookups
 from streams.stages.deliver_requests import Attempt, Requests
 from streams.stages.deliver_services import Service, Wait
+from streams.stages.deliver_settle import settle
 from streams.stages.deliver_step import DeliverStep
 from streams.stages.deliver_types import DeliverSettings, DeliverTables
 from streams.stages.directory_first import DirectoryFirst
 from streams.stages.directory_rows import RowName, directory_row, preferences_key, profile_key
 from streams.stages.forgetting import Forget
-from streams.stages.offsets import OffsetTracker
 from streams.templates.records import check_record
 from streams.topics import TopicNames
 
@@ -76,8 +76,8 @@ class DeliverLane(Lane):
             "Verdict": codec.header("Verdict", topics.verdicts),
         }
         self._clock = PartitionClock(context.wall_ms)
-        self._offsets = {topic: OffsetTracker(position) for topic, position in context.positions.items()}
-        self._queue = UserQueue()
+        self._intake = Intake(context.positions, codec, settings)
+        self._offsets, self._queue = self._intake.offsets, self._intake.queue
         self._parked = Parked()
         self._requests = Requests(settings.connectors, settings.in_flight_max, self._clock.now_ms, self._wake.set)
         self._deliveries = frozenset((topics.outbox, topics.outbox_bulk))
@@ -155,7 +155,7 @@ class DeliverLane(Lane):
                     await inside.enter_async_context(self.context.gate)
                     work = DeliverStep(self, self._clock.now_ms(), time.monotonic())
                     step = await self._decide(work, attempts)
-                offsets = self._pending_offsets()
+                offsets = self._intake.pending(self.partition)
                 if step.is_empty() and not self._is_time_for_offsets(offsets):
                     drained = self.draining and not self._requests.under_way and not self._requests.finished
                     return None if drained else []
@@ -225,10 +225,6 @@ class DeliverLane(Lane):
                 service.waiters.add(self._wake.set)
         return seconds
 
-    def _pending_offsets(self) -> dict[tuple[str, int], int]:
-        pending = {topic: tracker.pending() for topic, tracker in self._offsets.items()}
-        return {(topic, self.partition): offset for topic, offset in pending.items() if offset is not None}
-
     def _is_time_for_offsets(self, offsets: dict[tuple[str, int], int]) -> bool:
         """Offsets that only pass transaction markers wait for company, but not for long."""
         if not offsets:
@@ -244,22 +240,31 @@ class DeliverLane(Lane):
         if self._queue.waiting >= WAITING_MAX or self.letters.is_paused:
             return
         for chunk in self.take(WAITING_MAX - self._queue.waiting, last_too=self._queue.bulk < BULK_MAX):
-            offsets, is_delivery = self._offsets[chunk.topic], chunk.topic in self._deliveries
-            for count, record in enumerate(chunk.records, 1):
-                offsets.opened(record.offset)
-                if is_delivery:
-                    self._take_delivery(work, record, chunk.topic)
-                elif chunk.topic == self.topics.templates:
-                    self._take_template(work, record)
-                    await asyncio.sleep(0)  # compiling a large one takes a third of a second
-                elif chunk.topic not in self._devices_topics:
-                    self._take_directory(work, record, chunk.topic)
+            if chunk.topic in self._deliveries:
+                await self._take_deliveries(work, chunk)
+            elif chunk.topic in self._devices_topics:
+                await self._take_devices(work, chunk)
+            else:
+                await self._take_others(work, chunk)
+            self._offsets[chunk.topic].reached(chunk.end)
+            self._directory_first.reached(chunk.topic, chunk.end)
+
+    async def _take_deliveries(self, work: DeliverStep, chunk: Chunk) -> None:
+        for start in range(0, len(chunk.records), ENTRIES_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            self._intake.take(work, chunk.records[start : start + ENTRIES_AT_ONCE], chunk.topic)
+
+    async def _take_others(self, work: DeliverStep, chunk: Chunk) -> None:
+        for count, record in enumerate(chunk.records, 1):
+            self._offsets[chunk.topic].opened(record.offset)
+            if chunk.topic == self.topics.templates:
+                self._take_template(work, record)
+                await asyncio.sleep(0)  # compiling a large one takes a third of a second
+            else:
+                self._take_directory(work, record, chunk.topic)
                 if count % ENTRIES_AT_ONCE == 0:
                     await asyncio.sleep(0)
-            if chunk.topic in self._devices_topics:
-                await self._take_devices(work, chunk)
-            offsets.reached(chunk.end)
-            self._directory_first.reached(chunk.topic, chunk.end)
 
     def _take_directory(self, work: DeliverStep, record: Record, topic: str) -> None:
         name, key_of = self._directory[topic]
@@ -280,7 +285,9 @@ class DeliverLane(Lane):
         self._offsets[self.topics.templates].done(record.offset)
 
     async def _take_devices(self, work: DeliverStep, chunk: Chunk) -> None:
-        devices = work.devices
+        devices, offsets = work.devices, self._offsets[chunk.topic]
+        for record in chunk.records:
+            offsets.opened(record.offset)
         take = devices.take_whole if chunk.topic == self.topics.devices else devices.take_changes
         for start in range(0, len(chunk.records), ENTRIES_AT_ONCE):
             take(chunk.records[start : start + ENTRIES_AT_ONCE])
@@ -288,16 +295,9 @@ class DeliverLane(Lane):
         held = self._forgets_held if chunk.topic == self.topics.device_changes else ()
         for record in chunk.records:
             if record.offset not in held:
-                self._offsets[chunk.topic].done(record.offset)
+                offsets.done(record.offset)
         if chunk.topic == self.topics.devices:
             self.devices_position = chunk.end
-
-    def _take_delivery(self, work: DeliverStep, record: Record, topic: str) -> None:
-        try:
-            self._queue.add(read_entry(record, topic, self.codec, self.settings))
-        except PoisonError as error:
-            work.poison(error, record, topic)
-            self._offsets[topic].done(record.offset)
 
     # --- users who are erased
 
@@ -328,7 +328,7 @@ class DeliverLane(Lane):
             else:
                 forget_user(work, self, forget)
                 self._forgets_held.discard(entry.record.offset)
-                self._close(entry)
+                self._intake.close(entry)
         self._forgetting = later
 
     # --- claims and outcomes
@@ -346,7 +346,7 @@ class DeliverLane(Lane):
             entries += self._queue.next(room - len(entries))
             if self._forgets_queued:
                 entries = self._without_forgets(entries)
-        opening = Opening(gate, self._parked, self._close, [], self._lookups)
+        opening = Opening(gate, self._parked, self._intake, [], self._lookups)
         for start in range(0, len(entries), ENTRIES_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
@@ -361,24 +361,13 @@ class DeliverLane(Lane):
         each service."""
         finished = self._requests.finished
         settled: Counter[Service] = Counter()
-        for count in range(1, len(finished) + 1):
-            entry, device, outcome, at, service, asked_at = finished.popleft()
-            settled[service] += 1
-            note_outcome(work, entry, device, outcome, at)
-            if entry.hop is not None:
-                work.traces.answered(entry, device, outcome, (asked_at, at))
-            entry.under_way -= 1
-            if entry.under_way == 0:
-                end_attempt(work, entry)
-                self._close(entry)
-            if count % ENTRIES_AT_ONCE == 0:
+        left = len(finished)
+        while left > 0:
+            settle(work, [finished.popleft() for _ in range(min(ENTRIES_AT_ONCE, left))], settled, self._intake)
+            left -= ENTRIES_AT_ONCE
+            if left > 0:
                 await asyncio.sleep(0)
         return settled
-
-    def _close(self, entry: Entry) -> None:
-        """The entry is done with the commit of this step; the user's next one may follow."""
-        self._offsets[entry.topic].done(entry.record.offset)
-        self._queue.done(entry)
 
 
 def _give_back(attempts: list[Attempt]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from streams.stages.deliver_cap import has_room
 from streams.stages.deliver_end import end_attempt, end_early, hold_back, leave_alone, note_unsent
 from streams.stages.deliver_entry import Entry
 from streams.stages.deliver_gate import Gate, Parked
+from streams.stages.deliver_intake import Intake
 from streams.stages.deliver_profiles import Lookups, find_profile, find_zone
 from streams.stages.deliver_requests import Attempt
 from streams.stages.deliver_services import Service
@@ -38,7 +39,7 @@ class Rendered(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """What entries are opened with. `close` is called for each that is done with this step.
+    """What entries are opened with. `intake` is told of each that is done with this step.
 
     `blocked` collects those that can neither leave nor wait for their service. `lookups` has those that wait for a
     profile.
@@ -46,7 +47,7 @@ class Opening(NamedTuple):
 
     gate: Gate
     parked: Parked
-    close: Callable[[Entry], None]
+    intake: Intake
     blocked: list[Entry]
     lookups: Lookups
 
@@ -76,7 +77,7 @@ def open_entries(work: DeliverStep, entries: Sequence[Entry], opening: Opening) 
         if opened is None or isinstance(opened, Service):
             continue  # it waits in memory
         if not opened:
-            opening.close(entry)
+            opening.intake.close(entry)
         attempts += opened
     return attempts
 

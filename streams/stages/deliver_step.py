@@ -12,7 +12,7 @@ from schemas.poison import PoisonError
 from schemas.records import FINAL_STATES, State
 from schemas.verdicts import VerdictOutcome
 from streams.lane.chunk import Record
-from streams.lane.step import NO_HEADERS, Headers, Step
+from streams.lane.step import NO_HEADERS, Headers, Output, Step
 from streams.policies.breaking import LEFT_ALONE
 from streams.policies.delivering import Claim
 from streams.stages.blocks import Block
@@ -67,6 +67,7 @@ class DeliverStep:
         self._remembered: list[bytes] = []
         self._directory: dict[bytes, bytes | None] = {}
         self._swept: list[bytes] = []
+        self._statuses: dict[int, list[Output]] = {}  # the step's own lists of them, by partition
         self.caps = CapRows(lane.tables.deliveries, lane.partition, now, lane.settings.caps, lane.settings.skew_ms)
         self._writers = StatusWriters("deliver", now, lane.headers["Status"])
         self.devices = UserDevices(self, lane)
@@ -232,7 +233,11 @@ class DeliverStep:
             None if provider is None else provider.encode(),
             None if device_id is None else device_id.encode(),
         )
-        self.step.emit(lane.topics.statuses, entry.slot_partition, entry.slot, value, entry.headers)
+        records = self._statuses.get(entry.slot_partition)
+        if records is None:
+            place = (lane.topics.statuses, entry.slot_partition)
+            records = self._statuses[entry.slot_partition] = self.step.outputs.setdefault(place, [])
+        records.append((entry.slot, value, NO_HEADERS if entry.hop is None else entry.hop.headers))
 
     def _put(self, entry: Entry, state: DeliveryState) -> None:
         if entry.state.attempt == 0 and not entry.state.claims and entry.key not in self._states:

@@ -72,10 +72,10 @@ MUTANTS: Final = (
     Mutant(
         "offset before the outcome",
         "P3",
-        _DELIVER,
-        "            self._queue.add(read_entry(record, topic, self.codec, self.settings))\n",
-        "            self._queue.add(read_entry(record, topic, self.codec, self.settings))\n"
-        "            self._offsets[topic].done(record.offset)\n",
+        "streams/stages/deliver_intake.py",
+        "                queue.add(read_entry(record, topic, codec, settings))\n",
+        "                queue.add(read_entry(record, topic, codec, settings))\n"
+        "                offsets.done(record.offset)\n",
         (_LANE_TESTS, SIMULATION),
     ),
     Mutant(

@@ -41,6 +41,27 @@ def test_a_200_is_accepted_with_the_name_of_the_message() -> None:
     )
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    "name", ["", "projects/p/messages/0:15%31", 'a "b" \\ c', "Grüße", "line\nbreak", "\ud800", 7, None]
+)
+def test_the_name_is_what_json_says_it_is(name: object, indent: int | None) -> None:
+    """Whether it is taken out of the usual answer, or the whole of it is parsed."""
+    expected = Accepted(200, name if isinstance(name, str) else "")
+    for document in ({"name": name}, {"name": name, "more": 1}, {"more": {}, "name": name}):
+        body = json.dumps(document, indent=indent).encode()
+        assert outcome_of_answer(Answer(200, {}, body + b"\r\n"), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"name": "a"', b'{"name": "a"} x', b'{"name": "a\nb"}', b'{"name"\x0b: "a"}', b'["name"]', b"\xff"],
+)
+def test_a_200_that_is_no_document_of_fcm_is_accepted_without_a_name(body: bytes) -> None:
+    """Accepted is what the status says; a parser would refuse all of these."""
+    assert outcome_of_answer(Answer(200, {}, body), NOW) == Accepted(200, "")
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
