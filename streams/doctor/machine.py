@@ -1,4 +1,4 @@
-"""This machine: the data directory, its disk, how many files may be open, the address of the web views."""
+"""This machine: its Python, the data directory, its disk, how many files may be open, the address of the web views."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import psutil
 from rocksdict import Rdict
 
 from streams.doctor.finding import Finding, fail, ok, warn
+from streams.interpreter import ASKED_FOR, Build, described, this_build
 from streams.settings import Settings, SettingsError
 from streams.topics import TABLES
 from streams.web.address import advertised_host, web_port
@@ -29,9 +30,18 @@ FILES_BESIDES: Final = 512  # connections to brokers and providers, the web view
 
 def check_machine(settings: Settings) -> Iterator[Finding]:
     """Look at this machine; needs no Kafka."""
+    yield judge_python(this_build(), described())
     yield from _disk(settings.data_dir)
     yield _files(settings.partitions)
     yield _web(settings)
+
+
+def judge_python(build: Build, described: str) -> Finding:
+    """Judge how this Python was built. Pure."""
+    if build is Build.PLAIN:
+        found = f"Python {described}: a worker does nine tenths of what it could"
+        return warn("python", found, f"take one that was built with {ASKED_FOR}, as that of the image is")
+    return ok("python", f"Python {described}")
 
 
 def _disk(directory: Path) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from connectors.embedded_kafka.jars import kafka_version
 from streams.compiled import is_compiled
+from streams.interpreter import described
 from tests.benchmarks.suppress_plot import plot
 
 LIBRARIES = ("faust-streaming", "aiokafka", "rocksdict", "fastavro", "uvloop")
@@ -129,7 +130,7 @@ def measured_on(command: str, partitions: int) -> dict[str, Any]:
         "real_time": _is_real_time(),
         "compiled": is_compiled(),
         "versions": {
-            "python": platform.python_version(),
+            "python": described(),
             "kafka": kafka_version(),
             **{name: version(name) for name in LIBRARIES},
         },

@@ -11,9 +11,10 @@ from connectors.outcome import Accepted, NotSent, Outcome, ProviderName, Unknown
 from streams.doctor.clocks import Offset, judge_clocks
 from streams.doctor.cluster import judge_broker, judge_requests
 from streams.doctor.finding import Finding, Health
-from streams.doctor.machine import check_machine
+from streams.doctor.machine import check_machine, judge_python
 from streams.doctor.outside import judge_dry_run
 from streams.doctor.texts import check_texts
+from streams.interpreter import Build, build_of
 from streams.settings import Settings, load_settings
 
 GOOD_BROKER = {
@@ -131,9 +132,32 @@ def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_machine_that_serves(tmp_path: Path) -> None:
     """The disk is written and left as it was; the port is free."""
     findings = list(check_machine(_settings(tmp_path)))
-    assert {finding.area for finding in findings} == {"disk", "files", "web"}
+    assert {finding.area for finding in findings} == {"python", "disk", "files", "web"}
     assert not [finding for finding in findings if finding.area == "web" and finding.health is not Health.OK]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "build", "health"),
+    [
+        (
+            {"CONFIG_ARGS": "'--enable-optimizations' '--with-lto'", "PGO_PROF_USE_FLAG": "-f"},
+            Build.OPTIMISED,
+            Health.OK,
+        ),
+        ({"CONFIG_ARGS": "'--prefix=/opt'", "PGO_PROF_USE_FLAG": "-fprofile-use"}, Build.PLAIN, Health.WARN),
+        ({"CONFIG_ARGS": "", "PGO_PROF_USE_FLAG": "-fprofile-use"}, Build.PLAIN, Health.WARN),
+        ({"CONFIG_ARGS": "'--prefix=/usr'", "PGO_PROF_USE_FLAG": ""}, Build.OWN, Health.OK),
+        ({"CONFIG_ARGS": None}, Build.OWN, Health.OK),
+        ({}, Build.OWN, Health.OK),
+    ],
+)
+def test_a_python_that_is_slower_than_it_could_be(variables: dict[str, object], build: Build, health: Health) -> None:
+    """Only one that is known to be built without optimisations is warned of."""
+    assert build_of(variables) is build
+    finding = judge_python(build_of(variables), f"3.12.1 {build}")
+    assert (finding.area, finding.health) == ("python", health)
+    assert "3.12.1" in finding.found
 
 
 def test_texts_are_read_as_a_worker_reads_them(tmp_path: Path) -> None:
