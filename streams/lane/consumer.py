@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
-from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import ConsumerStoppedError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -28,6 +28,7 @@ from streams.kafka_consumer import stop_consumer
 from .chunk import CHUNK_RECORDS_MAX, Chunk
 from .garbage import collect_seldom
 from .held import HeldPartitions
+from .slices import take_records
 
 if TYPE_CHECKING:
     from .app import LaneApp
@@ -35,13 +36,6 @@ if TYPE_CHECKING:
 FETCH_WAIT_MS = 50  # a long wait on idle partitions delays the next fetch of the busy ones: one is in flight per node
 FETCH_BYTES_MAX = 256 * 1024  # by partition, some two thousand small records; with 60 partitions 15 MiB at the most
 POLL_SECONDS = 0.05
-
-
-class RawPartitionRecords(PartitionRecords):  # type: ignore[misc] # aiokafka is untyped
-    """Hands out aiokafka's own record objects: key, value, offset, timestamp and headers are on them already."""
-
-    def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
-        return record
 
 
 class LaneConsumerThread(driver.AIOKafkaConsumerThread):
@@ -115,11 +109,9 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
                 continue
             state = result._assignment.state_value(tp)
             chunks = got.setdefault(TP(tp.topic, tp.partition), [])
-            if result._partition_records is not None:
-                result._partition_records.__class__ = RawPartitionRecords
             while result.has_more() and len(chunks) < 2:
                 start = state.position
-                records = result.getall(CHUNK_RECORDS_MAX)
+                records = take_records(result, CHUNK_RECORDS_MAX)
                 if state.position > start:
                     chunks.append(Chunk(tp.topic, tp.partition, start, state.position, records))
             if not result.has_more():

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
+from .filling import fill
 from .step import NO_HEADERS, Changes, Output, Step
 
 LOG_APPEND_TIME = 1  # the timestamp type of a record whose time is the broker's
@@ -160,20 +161,20 @@ class PartitionTransaction:
                 self._clock.check(appended.timestamp, before, after)
 
     async def _send(self, topic: str, partition: int, records: Sequence[Output]) -> list[Batch]:
-        producer = self._producer
-        building, sent, count = producer.create_batch(), [], 0
-        for key, value, headers in records:
-            if building.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                building.close()
-                sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count, topic))
-                building, count = producer.create_batch(), 0
-                if building.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                    raise StepFailedError(f"{topic}: one record exceeds {BATCH_BYTES_MAX} bytes, key {key!r}")
-            count += 1
-            if count % RECORDS_AT_ONCE == 0:
+        producer, sent, first = self._producer, [], 0
+        while first < len(records):
+            building, end = producer.create_batch(), first
+            while end < len(records):
+                put = fill(building, records, end, RECORDS_AT_ONCE)
+                end += put
+                if put < RECORDS_AT_ONCE:
+                    break
                 await asyncio.sleep(0)
-        building.close()
-        sent.append(Batch(await producer.send_batch(building, topic, partition=partition), count, topic))
+            if end == first:
+                raise StepFailedError(f"{topic}: one record exceeds {BATCH_BYTES_MAX} bytes, key {records[first][0]!r}")
+            building.close()
+            sent.append(Batch(await producer.send_batch(building, topic, partition=partition), end - first, topic))
+            first = end
         return sent
 
     async def close(self, timeout_seconds: float) -> None:

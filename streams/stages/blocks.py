@@ -8,7 +8,7 @@ when it may be swept, so that sweeping reads from the front, in order of time, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from schemas.codec import Codec
@@ -56,6 +56,14 @@ def read_block(row: bytes) -> Block:
     """Read a block."""
     record = _codec.decode(row, ("SeenBlock",)).record
     return Block(record["at"], record["sweep_at"], record["ids"], record["slots"])
+
+
+def unfold(block: Block, prefix: bytes, put: Callable[[bytes, bytes], object]) -> None:
+    """Put a row for each id of a block: when it was seen, and its mark."""
+    at, seen = block.at.to_bytes(8, "big"), block.ids
+    for start in range(0, len(seen), ENTRY_BYTES):
+        middle = start + DIGEST_BYTES
+        put(prefix + seen[start:middle], at + seen[middle : start + ENTRY_BYTES])
 
 
 class Sweeper:

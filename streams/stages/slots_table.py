@@ -17,7 +17,7 @@ import rocksdict
 
 from streams.lane.table import LaneTable
 from streams.policies.suppression import Seen
-from streams.stages.blocks import BLOCK_PREFIX, BLOCKS_END, DIGEST_BYTES, ENTRY_BYTES, Block, read_block
+from streams.stages.blocks import BLOCK_PREFIX, BLOCKS_END, Block, read_block, unfold
 
 PLACE_PREFIX = b"s"
 ID_PREFIX = b"i"
@@ -56,32 +56,29 @@ class SlotsTable(LaneTable):
     ) -> None:
         """Put the changes into the batch; the rows of the same batch count as written."""
         blocks: dict[bytes, bytes] = {}
-        ids: dict[bytes, bytes] = {}
+        written: list[Block] = []
         for key, value in changes:
             if value is None:
                 if key.startswith(BLOCK_PREFIX):
                     old = blocks.pop(key, None) or store.get(key)
                     if old is not None:
-                        self._fold(store, batch, read_block(old), ids)
+                        self._fold(store, batch, read_block(old), written)
                 batch.delete(key)
                 continue
             batch.put(key, value)
             if key.startswith(BLOCK_PREFIX):
                 blocks[key] = value
-                block = read_block(value)
-                at, seen = block.at.to_bytes(8, "big"), block.ids
-                put = batch.put
-                for start in range(0, len(seen), ENTRY_BYTES):  # once for each event: no generator, no call
-                    middle = start + DIGEST_BYTES
-                    row_key, row = ID_PREFIX + seen[start:middle], at + seen[middle : start + ENTRY_BYTES]
-                    put(row_key, row)
-                    ids[row_key] = row
+                written.append(read_block(value))
+                unfold(written[-1], ID_PREFIX, batch.put)
 
     @staticmethod
-    def _fold(store: rocksdict.Rdict, batch: rocksdict.WriteBatch, block: Block, fresh: dict[bytes, bytes]) -> None:
+    def _fold(store: rocksdict.Rdict, batch: rocksdict.WriteBatch, block: Block, written: list[Block]) -> None:
         keys = [id_key(digest) for digest, _ in block.digests()]
         if not keys:
             return
+        fresh: dict[bytes, bytes] = {}
+        for one in written:
+            unfold(one, ID_PREFIX, fresh.__setitem__)
         at = block.at.to_bytes(8, "big")
         rows = cast("list[bytes | None]", store.get([*keys]))
         for key, row in zip(keys, rows, strict=True):

@@ -22,9 +22,9 @@ from aiokafka.structs import TopicPartition
 from schemas.codec import Codec
 from streams.kafka_consumer import stop_consumer
 from streams.lane.app import LaneApp
-from streams.lane.consumer import RawPartitionRecords
 from streams.lane.lane import wall_ms
 from streams.lane.recovery import LaneTableManager
+from streams.lane.slices import RawPartitionRecords
 from streams.lane.table import LaneTable
 from streams.settings import Settings, kafka_client_options
 from streams.since import records_since

@@ -86,17 +86,23 @@ class Metadata(NamedTuple):
 
 
 class Batch:
-    """aiokafka's BatchBuilder."""
+    """aiokafka's BatchBuilder, and the builder in it."""
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes | None, bytes | None, Headers]] = []
+        self._relative_offset = 0
+
+    @property
+    def _builder(self) -> Batch:
+        return self
 
     def append(
-        self, *, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers
+        self, offset: int, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers
     ) -> object | None:
         """Add a record, None: it is full."""
         if len(self.records) >= BATCH_RECORDS_MAX:
             return None
+        assert offset == len(self.records), "one after the other"
         self.records.append((key, value, headers))
         return self
 
