@@ -4,7 +4,8 @@
                                   [--append]
 
 `ringonce` is the product's suppress stage, `ringonce, stories` the same beside which stories are told, whose CPU time
-counts until all of them are. The others are described in their files in peers/ and in plain_loop.py,
+counts until all of them are; `ringonce, counts only` is no mode of it: next to it, ringonce shows what telling the end
+of each event costs. The others are described in their files in peers/ and in plain_loop.py,
 plain_loop_our_codec.py and faust_tutorial.py. Only ringonce and the plain loops remember the ids of events, too.
 What makes one command or one message of each event is given a tenth of the events. All work on the embedded broker, in
 a process of their own, on equal bytes, from a warm start: the worker is assigned and recovered before the events become
@@ -79,7 +80,8 @@ async def measure(implementation: Implementation, bootstrap: str, workload: Work
                         print(f"all stories are told {told_after:.1f} s after the last event", file=sys.stderr)
                     cpu = process.cpu_seconds() - cpu
                     rss = process.rss_bytes_max()
-            found = await verify(bootstrap, names.topic("statuses"), names.topic("outbox"), workload)
+            topics = (names.topic("statuses"), names.topic("outbox"))
+            found = await verify(bootstrap, *topics, workload, counted=implementation.counts_only)
         finally:
             await delete_topics(bootstrap, options["topic_prefix"])
     found.assert_exact()

@@ -22,7 +22,8 @@ class Implementation:
     """One way to do it. `ends_with`: what shows that it is done; a status, where it commits seldom. `peer`: whose
     packages it needs, with `mode` for it. `events_share`: which part of the events it is given. `checkout`: whose code
     it is. `waits`: it does not read what is not committed, so that it can be started before the events are readable.
-    `interpreted`: by Python, also where we are compiled."""
+    `interpreted`: by Python, also where we are compiled. `counts_only`: it tells how many events ended how, not how
+    each did."""
 
     name: str
     module: str
@@ -33,6 +34,7 @@ class Implementation:
     waits: bool = True
     interpreted: bool = False
     tells_stories: bool = False
+    counts_only: bool = False
     checkout: Path | None = None
 
 
@@ -41,6 +43,7 @@ IMPLEMENTATIONS: Final = (
     Implementation("ringonce", "tests.suppress_worker", "commit"),
     Implementation("ringonce, not compiled", "tests.suppress_worker", "commit", interpreted=True),
     Implementation("ringonce, stories", "tests.suppress_worker", "commit", tells_stories=True),
+    Implementation("ringonce, counts only", "tests.benchmarks.counting_worker", "commit", counts_only=True),
     Implementation("kafka streams, exactly once", "", "commit", peer="kafka streams", mode="exactly_once_v2"),
     Implementation("kafka streams, at least once", "", "status", peer="kafka streams", mode="at_least_once"),
     Implementation("plain loop", "tests.benchmarks.plain_loop", "commit"),

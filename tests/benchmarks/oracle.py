@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 
 from schemas.codec import Codec
 from schemas.keys import partition_of
+from tests.benchmarks.counts import read_counts
 from tests.benchmarks.workload import Workload
 
 READ_SECONDS_MAX: Final = 120.0
@@ -43,11 +44,16 @@ class Verification:
         assert not self.flaws, f"{dict(self.flaws)}\n" + "\n".join(self.examples)
 
 
-async def verify(bootstrap: str, statuses: str, outbox: str, workload: Workload) -> Verification:
-    """Read the two topics to their ends and compare them with the workload."""
+async def verify(
+    bootstrap: str, statuses: str, outbox: str, workload: Workload, *, counted: bool = False
+) -> Verification:
+    """Read the two topics to their ends and compare them with the workload. `counted`: with counts for statuses."""
     found = Verification()
     first = _first_of_each_slot(workload)
-    await _verify_statuses(bootstrap, statuses, workload, first, found)
+    if counted:
+        await _verify_counts(bootstrap, statuses, workload, first, found)
+    else:
+        await _verify_statuses(bootstrap, statuses, workload, first, found)
     await _verify_outbox(bootstrap, outbox, workload, first, found)
     return found
 
@@ -85,6 +91,18 @@ async def _verify_statuses(
         if not admitted and status["by_notification_id"] != holder:
             found.flaw("suppressed by another one than the one admitted", f"{event.slot!r} at {origin}: {status}")
     _once(seen, "status", found)
+
+
+async def _verify_counts(
+    bootstrap: str, topic: str, workload: Workload, first: Mapping[bytes, tuple[int, int]], found: Verification
+) -> None:
+    counts: Counter[str] = Counter()
+    async for _, value, _ in records(bootstrap, topic):
+        counts += read_counts(value or b"")
+    found.admitted, found.suppressed = counts["ADMITTED"], counts["SUPPRESSED"]
+    expected = {"ADMITTED": len(first), "SUPPRESSED": workload.count - len(first)}
+    if counts != expected:
+        found.flaw("another count", f"{dict(counts)} instead of {expected}")
 
 
 async def _verify_outbox(

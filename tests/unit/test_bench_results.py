@@ -11,6 +11,7 @@ import pytest
 from schemas.codec import Codec
 from tests.benchmarks.bench_growth import Slots
 from tests.benchmarks.bench_suppress import available
+from tests.benchmarks.counts import counted, read_counts
 from tests.benchmarks.implementations import IMPLEMENTATIONS
 from tests.benchmarks.peers.given import delivery, read_notification, status, write
 from tests.benchmarks.results import Run, commands_of, read_runs, summarize, write_results
@@ -49,6 +50,13 @@ def test_a_peer_that_cannot_be_had_is_left_out_with_its_reason(monkeypatch: pyte
     found, left_out = available(wanted)
     assert [one.name for one in found] == ["ringonce"]
     assert "redis-server" in left_out["redis, pipelined"]
+
+
+def test_counts_in_place_of_statuses() -> None:
+    """One record for a step's statuses, which says how many there were of each kind."""
+    key, value, headers = counted([(b"a:t", b"status", []), (b"b:t", b"status", []), (b"a:t", b"status", [])], 1)
+    assert (key, headers) == (None, [])
+    assert read_counts(value or b"") == {"ADMITTED": 1, "SUPPRESSED": 2}
 
 
 def test_peers_write_what_the_contracts_say() -> None:
