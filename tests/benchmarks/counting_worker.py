@@ -33,5 +33,5 @@ class CountingTransaction(PartitionTransaction):
 
 
 if __name__ == "__main__":
-    streams.lane.lanes.PartitionTransaction = CountingTransaction  # type: ignore[misc] # for this process alone
+    streams.lane.lanes.PartitionTransaction = CountingTransaction  # type: ignore[attr-defined] # imported there
     main()
