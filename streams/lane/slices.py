@@ -77,7 +77,7 @@ class SlicedPartitionRecords(PartitionRecords):  # type: ignore[misc] # aiokafka
 
 
 def take_records(result: FetchResult, count: int) -> list[Any]:
-    """Return at most so many records of a fetch, a multiple of SLICE_RECORDS; less than that may be left out."""
+    """Return at most so many records of a fetch; `count` is at least SLICE_RECORDS. A slice that does not fit waits."""
     fetched = result._partition_records
     if type(fetched) is PartitionRecords:
         fetched.__class__ = SlicedPartitionRecords
