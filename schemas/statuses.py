@@ -109,7 +109,7 @@ class StatusWriter:
     ) -> bytes:
         """The same for one of several statuses with the same subject, which was encoded once."""
         if state == _OWN_REASON:
-            middle = _STATES[state] + write_bytes(reason) + self._after_reason
+            middle = self._encoded(state, reason)
         else:
             middle = self._middles.get((state, reason)) or self._middle(state, reason)
         return b"".join(
@@ -127,8 +127,11 @@ class StatusWriter:
     def _middle(self, state: State, reason: bytes) -> bytes:
         if len(self._middles) >= _REASONS_MAX:
             self._middles.clear()
-        middle = self._middles[state, reason] = _STATES[state] + write_bytes(reason) + self._after_reason
+        middle = self._middles[state, reason] = self._encoded(state, reason)
         return middle
+
+    def _encoded(self, state: State, reason: bytes) -> bytes:
+        return _STATES[state] + write_bytes(reason) + self._after_reason
 
 
 class StatusWriters(dict[int, StatusWriter]):

@@ -59,10 +59,11 @@ _UNLISTED = {401: REFUSALS[UNAUTHENTICATED], 429: REFUSALS["RESOURCE_EXHAUSTED"]
 
 def outcome_of_answer(answer: Answer, now: float) -> Outcome:
     """The outcome of one answer at `now` (epoch seconds)."""
+    said = json_object(answer.body)
     if 200 <= answer.status < 300:
-        name = json_object(answer.body).get("name")
+        name = said.get("name")
         return Accepted(answer.status, name if isinstance(name, str) else "")
-    error = json_object(answer.body).get("error")
+    error = said.get("error")
     error = error if isinstance(error, dict) else {}
     # Without a code of Google's a 401 is still one of the access token, which can be renewed.
     code = _error_code(error) or (UNAUTHENTICATED if answer.status == 401 else f"http_{answer.status}")

@@ -26,15 +26,19 @@ class Step:
     decided_at: int = 0
     committed: list[Callable[[], None]] = field(default_factory=list)
 
-    def emit(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = NO_HEADERS
-    ) -> None:
-        """Add one record to what the step produces."""
+    def output(self, topic: str, partition: int) -> list[Output]:
+        """Return the records of what the step produces there, for many to be added to."""
         place = (topic, partition)
         records = self.outputs.get(place)
         if records is None:
             records = self.outputs[place] = []
-        records.append((key, value, headers))
+        return records
+
+    def emit(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = NO_HEADERS
+    ) -> None:
+        """Add one record to what the step produces."""
+        self.output(topic, partition).append((key, value, headers))
 
     def is_empty(self) -> bool:
         """Tell whether committing it would change anything."""

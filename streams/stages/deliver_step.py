@@ -235,9 +235,9 @@ class DeliverStep:
         )
         records = self._statuses.get(entry.slot_partition)
         if records is None:
-            place = (lane.topics.statuses, entry.slot_partition)
-            records = self._statuses[entry.slot_partition] = self.step.outputs.setdefault(place, [])
-        records.append((entry.slot, value, NO_HEADERS if entry.hop is None else entry.hop.headers))
+            records = self.step.output(lane.topics.statuses, entry.slot_partition)
+            self._statuses[entry.slot_partition] = records
+        records.append((entry.slot, value, entry.headers))
 
     def _put(self, entry: Entry, state: DeliveryState) -> None:
         if entry.state.attempt == 0 and not entry.state.claims and entry.key not in self._states:

@@ -57,28 +57,30 @@ class SlotsTable(LaneTable):
         """Put the changes into the batch; the rows of the same batch count as written."""
         blocks: dict[bytes, bytes] = {}
         written: list[Block] = []
+        fresh: dict[bytes, bytes] = {}
         for key, value in changes:
             if value is None:
                 if key.startswith(BLOCK_PREFIX):
                     old = blocks.pop(key, None) or store.get(key)
                     if old is not None:
-                        self._fold(store, batch, read_block(old), written)
+                        for block in written:  # each once, and only where something is folded
+                            unfold(block, ID_PREFIX, fresh.__setitem__)
+                        written.clear()
+                        self._fold(store, batch, read_block(old), fresh)
                 batch.delete(key)
                 continue
             batch.put(key, value)
             if key.startswith(BLOCK_PREFIX):
                 blocks[key] = value
-                written.append(read_block(value))
-                unfold(written[-1], ID_PREFIX, batch.put)
+                block = read_block(value)
+                unfold(block, ID_PREFIX, batch.put)
+                written.append(block)
 
     @staticmethod
-    def _fold(store: rocksdict.Rdict, batch: rocksdict.WriteBatch, block: Block, written: list[Block]) -> None:
+    def _fold(store: rocksdict.Rdict, batch: rocksdict.WriteBatch, block: Block, fresh: dict[bytes, bytes]) -> None:
         keys = [id_key(digest) for digest, _ in block.digests()]
         if not keys:
             return
-        fresh: dict[bytes, bytes] = {}
-        for one in written:
-            unfold(one, ID_PREFIX, fresh.__setitem__)
         at = block.at.to_bytes(8, "big")
         rows = cast("list[bytes | None]", store.get([*keys]))
         for key, row in zip(keys, rows, strict=True):

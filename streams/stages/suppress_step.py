@@ -103,7 +103,7 @@ class SuppressStep:
         self._changed: dict[bytes, Place | None] = {}
         self._swept: dict[bytes, bytes | None] = {}
         self._writers = StatusWriters("suppress", now, stage.headers["Status"])
-        self._statuses = self.step.outputs.setdefault((stage.topics.statuses, self._partition), [])
+        self._statuses = self.step.output(stage.topics.statuses, self._partition)
         self._headers = NO_HEADERS  # of all that comes of the event that is decided on
         self._hop: Hop | None = None
         self._spans: StepSpans | None = None
