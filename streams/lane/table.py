@@ -23,6 +23,13 @@ MEBIBYTE = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MEBIBYTE  # each partition of each table has one; many small ones beat few large ones here
 WRITE_BUFFERS_BYTES_MAX = 64 * MEBIBYTE  # over all of them, in one process
 BLOCK_CACHE_BYTES = 32 * MEBIBYTE  # shared by all partitions of all tables in one process
+# As much as four write buffers, which are merged into it at a time (RocksDB wiki, "Tuning guide"). By default it is
+# 256 MiB: then a partition's table is one level, and all of it is written anew whenever four buffers come.
+FIRST_LEVEL_BYTES = 4 * WRITE_BUFFER_BYTES
+FILE_BYTES = 16 * MEBIBYTE  # what merges has the filter of a whole file in memory while it writes it
+OPEN_FILES_MAX = 256  # of one partition of one table; the filter of one that is closed would be read anew
+LEVELS_UNCOMPRESSED = 2  # what is new, and is soon merged into what is large
+LEVELS = 7  # as RocksDB has by default
 BLOOM_BITS_PER_KEY = 10  # about 1 % false positives (RocksDB wiki, Bloom filter)
 IDLE_SECONDS_MAX = 12 * 3600  # half of the changelogs' delete.retention.ms: after it tombstones may be gone
 ROWS_ESTIMATE = "rocksdb.estimate-num-keys"
@@ -57,9 +64,12 @@ class StoreBudget:
         options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO)
         options.set_memtable_whole_key_filtering(True)
         options.set_block_based_table_factory(blocks)
-        options.set_max_open_files(64)
+        options.set_max_open_files(OPEN_FILES_MAX)
         options.set_keep_log_file_num(2)
-        options.set_compression_type(rocksdict.DBCompressionType.lz4())
+        options.set_max_bytes_for_level_base(FIRST_LEVEL_BYTES)
+        options.set_target_file_size_base(FILE_BYTES)
+        none, lz4 = rocksdict.DBCompressionType.none(), rocksdict.DBCompressionType.lz4()
+        options.set_compression_per_level([none] * LEVELS_UNCOMPRESSED + [lz4] * (LEVELS - LEVELS_UNCOMPRESSED))
         return options
 
 
