@@ -14,7 +14,8 @@ from connectors.outcome import Connector, ProviderName
 from schemas.codec import Codec
 from streams.kafka_credentials import broker_credentials
 from streams.lane.app import LaneApp, LaneAppOptions
-from streams.lane.lane import LaneContext, StepLane, WallClock, wall_ms
+from streams.lane.clock import WallClock, wall_ms
+from streams.lane.lane import LaneContext, StepLane
 from streams.lane.lanes import Stage
 from streams.lane.letters import LetterRule
 from streams.lane.table import LaneTable

@@ -27,7 +27,7 @@ from streams.connect import open_connectors, open_user_service
 from streams.history.beside import HistoryCollector, SinkBeside
 from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.lane.watchdog import LaneWatch, LoopGuard, NoProgressError
 from streams.profiles.metrics import UserServiceCollector
 from streams.settings import Settings, SettingsError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from connectors.exchange import CLOSED
 from connectors.fcm.credentials import AccessTokens, TokenError, load_service_account
-from connectors.fcm.request import FcmRequest, build_request, staying_fields
+from connectors.fcm.request import build_request, staying_fields
 from connectors.fcm.response import UNAUTHENTICATED, outcome_of_answer
 from connectors.http import Failure, HttpClient, HttpConfig
 from connectors.http.outcomes import outcome_of_failure
@@ -67,11 +67,27 @@ class FcmConnector:
         if isinstance(request, NotSent):
             return request
         give_up_at = time.monotonic() + self._config.request_timeout_seconds
-        outcome, authorization = await self._attempt(request, may_start, give_up_at)
-        if authorization and isinstance(outcome, NotSent) and outcome.reason == UNAUTHENTICATED:
+        renewed = False
+        while True:
+            if self._closed:
+                return NotSent(CLOSED, retry=True)
+            authorization = self._tokens.known()
+            if not authorization:
+                found = await self._authorization(give_up_at)
+                if isinstance(found, NotSent):
+                    return found
+                authorization = found
+            left_seconds = max(0.0, give_up_at - time.monotonic())
+            result = await self._http.request(
+                self._path, staying_fields(authorization), (), request.body, left_seconds, may_start
+            )
+            if isinstance(result, Failure):
+                return outcome_of_failure(result, one_server=True)
+            outcome = outcome_of_answer(result, self._clock())
+            if renewed or not isinstance(outcome, NotSent) or outcome.reason != UNAUTHENTICATED:
+                return outcome
             self._tokens.refuse(authorization)
-            outcome, _ = await self._attempt(request, may_start, give_up_at)
-        return outcome
+            renewed = True
 
     async def close(self) -> None:
         """Wait briefly for answers, then close."""
@@ -79,26 +95,13 @@ class FcmConnector:
         await self._http.close()
         await self._tokens.close()
 
-    async def _attempt(
-        self, request: FcmRequest, may_start: Callable[[], bool], give_up_at: float
-    ) -> tuple[Outcome, str]:
-        """The outcome, and the authorization that was presented (empty: none was)."""
-        if self._closed:
-            return NotSent(CLOSED, retry=True), ""
+    async def _authorization(self, give_up_at: float) -> str | NotSent:
+        """A new access token, or why there is none."""
         try:
-            authorization = self._tokens.known()
-            if not authorization:
-                async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
-                    authorization = await self._tokens.authorization()
+            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
+                return await self._tokens.authorization()
         except TimeoutError:
-            return NotSent("token_timeout", retry=True, provider_wide=True), ""
+            return NotSent("token_timeout", retry=True, provider_wide=True)
         except TokenError as error:
             wait_seconds = error.retry_after_seconds
-            return NotSent(error.reason, retry=True, retry_after_seconds=wait_seconds, provider_wide=True), ""
-        left_seconds = max(0.0, give_up_at - time.monotonic())
-        result = await self._http.request(
-            self._path, staying_fields(authorization), (), request.body, left_seconds, may_start
-        )
-        if isinstance(result, Failure):
-            return outcome_of_failure(result, one_server=True), authorization
-        return outcome_of_answer(result, self._clock()), authorization
+            return NotSent(error.reason, retry=True, retry_after_seconds=wait_seconds, provider_wide=True)

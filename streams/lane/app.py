@@ -14,8 +14,8 @@ from faust.web.drivers.aiohttp import Web as AiohttpWeb
 from streams.metrics import Metrics
 
 from .chunk import Chunk, ChunkSchema
+from .clock import wall_ms
 from .consumer import LaneConsumer, LaneTransport
-from .lane import wall_ms
 from .lanes import LaneOptions, Lanes, Stage
 from .letters import NO_LETTER_RULE, LetterRule, LettersCollector
 from .metrics import LanesCollector

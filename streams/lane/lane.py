@@ -17,6 +17,7 @@ from typing import Protocol
 from streams.metrics import Buckets
 
 from .chunk import Chunk
+from .clock import PartitionClock, WallClock
 from .letters import NO_LETTER_RULE, LetterBudget, LetterRule
 from .pace import RECORDS_ENOUGH, StepPace
 from .progress import LaneProgress
@@ -31,36 +32,6 @@ PATIENCE_SECONDS = 0.5  # what nobody waits for is taken together with what foll
 
 class RecordsLostError(Exception):
     """Records between two chunks did not arrive. The partition must be read again from what is committed."""
-
-
-class PartitionClock:
-    """Wall-clock milliseconds since the epoch that never go back within a partition, even when its owner changes."""
-
-    def __init__(self, wall_ms: Callable[[], int], latest_ms: int = 0) -> None:
-        self._wall_ms = wall_ms
-        self._latest_ms = latest_ms
-
-    def now_ms(self) -> int:
-        """Return the time, at least as late as any time returned or restored before."""
-        now = self._wall_ms()
-        if now > self._latest_ms:
-            self._latest_ms = now
-        return self._latest_ms
-
-
-class WallClock:
-    """The clock of a stage that nothing may happen too early in: it follows the wall clock back as well.
-
-    Where that was an hour ahead for a moment, a `PartitionClock` would stay an hour ahead.
-    """
-
-    def __init__(self, wall_ms: Callable[[], int]) -> None:
-        self.now_ms = wall_ms
-
-
-def wall_ms() -> int:
-    """Return the wall clock in milliseconds since the epoch, UTC."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import uuid
 
@@ -10,7 +10,8 @@ import uuid
 PUSH_NAMESPACE = uuid.UUID("6f1f2c2e-6f4e-5d0b-9d2b-7f1f6d0f3a11")
 _NAMESPACE_BYTES = PUSH_NAMESPACE.bytes
 _VARIANTS = {f"{digit:x}": f"{digit & 0b0011 | 0b1000:x}" for digit in range(16)}  # its two high bits are 10
-COLLAPSE_ID_CHARACTERS = 32  # the strictest limit of the three providers: RFC 8030, section 5.4
+COLLAPSE_ID_BYTES = 24  # 32 characters, the strictest limit of the three providers: RFC 8030, section 5.4
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648, section 5
 
 
 def push_id(slot: bytes, notification_id: str, device_id: str) -> str:
@@ -24,7 +25,8 @@ def push_id(slot: bytes, notification_id: str, device_id: str) -> str:
 
 def collapse_id(slot: bytes) -> str:
     """Return what makes a device show one notification of a slot: apns-collapse-id, collapse_key and tag, Topic."""
-    return base64.urlsafe_b64encode(hashlib.sha256(slot).digest())[:COLLAPSE_ID_CHARACTERS].decode()
+    digest = hashlib.sha256(slot).digest()[:COLLAPSE_ID_BYTES]
+    return binascii.b2a_base64(digest, newline=False).translate(_URL_SAFE).decode()
 
 
 def seen_digest(slot: bytes, notification_id: bytes) -> bytes:

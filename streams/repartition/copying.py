@@ -11,7 +11,7 @@ from schemas.codec import Codec
 from schemas.keys import partition_of
 from streams.audit.reading import TopicReader
 from streams.codec import open_codec
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.policies.identity import seen_digest
 from streams.policies.scheduling import Counts
 from streams.publish.partition_writer import PartitionWriter

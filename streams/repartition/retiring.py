@@ -8,7 +8,7 @@ from schemas.codec import Codec
 from schemas.keys import split_slot_key
 from streams.audit.reading import TopicReader
 from streams.codec import open_codec
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.lane.step import Step
 from streams.lane.transaction import PartitionTransaction
 from streams.repartition.copying import Moved

@@ -15,7 +15,8 @@ from typing import Final
 from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
-from streams.lane.lane import Decider, LaneContext, StepLane, WallClock
+from streams.lane.clock import WallClock
+from streams.lane.lane import Decider, LaneContext, StepLane
 from streams.lane.step import Step
 from streams.lane.table import LaneTable
 from streams.policies.broadcasting import Action, Phase, after

@@ -23,7 +23,8 @@ from contextlib import AsyncExitStack
 from schemas.codec import Codec
 from schemas.poison import PoisonError
 from streams.lane.chunk import Chunk, Record
-from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext, PartitionClock
+from streams.lane.clock import PartitionClock
+from streams.lane.lane import IDLE_COMMIT_SECONDS, Lane, LaneContext
 from streams.lane.step import Step
 from streams.stages.blocks import Sweeper
 from streams.stages.deliver_entry import Entry, forget_entry
@@ -135,11 +136,11 @@ class DeliverLane(Lane):
         """Let requests leave whose claims are durable; between two handfuls others have their turn."""
         started = 0
         try:
-            for attempt in attempts:
-                if started and started % ENTRIES_AT_ONCE == 0:
+            while started < len(attempts):
+                if started:
                     await asyncio.sleep(0)
-                self._requests.start(attempt)
-                started += 1
+                self._requests.start(attempts[started : started + ENTRIES_AT_ONCE])
+                started += ENTRIES_AT_ONCE
         except BaseException:
             _give_back(attempts[started:])
             raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from connectors.outcome import Connector, Device, NotSent, Outcome, ProviderName, Push, Unknown
 from streams.policies.breaking import LEFT_ALONE
@@ -58,7 +58,8 @@ class Requests:
         self._waiting: dict[Service, deque[Attempt]] = {}
         self._now_ms = now_ms
         self._wake = wake
-        self._tasks: dict[asyncio.Task[None], Service] = {}
+        self._tasks: dict[int, tuple[asyncio.Task[None], Service]] = {}
+        self._number = 0
         self._cancelled = False
         self.finished: deque[Finished] = deque()
         self._draining = False
@@ -72,48 +73,67 @@ class Requests:
         """How many of them are for this service."""
         return self._asked[service] + len(self._waiting.get(service, ()))
 
-    def start(self, attempt: Attempt) -> None:
-        """Let a request leave, whose claim is durable."""
-        if self._asked[attempt.service] < self._in_flight_max or self._draining:
-            now = self._now_ms()
-            self._asked[attempt.service] += 1
-            attempt.service.asked(now)
-            self._tasks[asyncio.create_task(self._ask(attempt, now))] = attempt.service
-        else:
-            self._waiting.setdefault(attempt.service, deque()).append(attempt)
+    def start(self, attempts: Sequence[Attempt]) -> None:
+        """Let requests leave whose claims are durable."""
+        now, loop = self._now_ms(), asyncio.get_running_loop()
+        for attempt in attempts:
+            service = attempt.service
+            if self._asked[service] < self._in_flight_max or self._draining:
+                self._asked[service] += 1
+                service.asked(now)
+                self._number += 1
+                # asyncio's own create_task and current_task are no C: they would cost as much as the task.
+                self._tasks[self._number] = (loop.create_task(self._ask(self._number, attempt, now)), service)
+            else:
+                self._waiting.setdefault(service, deque()).append(attempt)
 
     def drain(self) -> None:
         """What has not left yet does not leave any more, and ends at once as not sent."""
         self._draining = True
         for waiting in self._waiting.values():
-            while waiting:
-                self.start(waiting.popleft())
+            attempts = [*waiting]
+            waiting.clear()
+            self.start(attempts)
 
     def cancel(self) -> None:
         """Give up all of them: nobody will note what they are told."""
         self._cancelled = True
         now = self._now_ms()
-        for service in self._tasks.values():
+        for _, service in self._tasks.values():
             service.ended(None, now)
         for service, waiting in self._waiting.items():
             for _ in waiting:
                 service.give_back()
         self._waiting.clear()
-        for task in self._tasks:
+        for task, _ in self._tasks.values():
             task.cancel()
         self._tasks.clear()
 
-    async def _ask(self, attempt: Attempt, now: int) -> None:
+    async def _ask(self, number: int, attempt: Attempt, now: int) -> None:
         """Ask for this one, and then for those that wait: a task for each would cost as much as its request.
 
         It is ended from outside by `cancel` alone, which has given back its place.
         """
         service = attempt.service
+        connector = self._connectors.get(attempt.device.provider)
+        outcome: Outcome
+
+        def may_start() -> bool:
+            return not self._draining and time.monotonic() < attempt.start_by
+
         while True:
             started_at, asked_at = time.monotonic(), now
             if attempt.entry.hop is not None:
                 trace_of_record.set(attempt.entry.hop.trace_id)
-            outcome = await self._outcome(attempt, now)
+            if connector is None:
+                outcome = NotSent("provider_not_configured", retry=False, provider_wide=True)
+            elif service.breaker.is_open(now):
+                outcome = NotSent(LEFT_ALONE, retry=True)
+            else:
+                try:
+                    outcome = await connector.send(attempt.push, may_start)
+                except Exception as error:  # a connector must not raise; if one does, nobody knows how far it came
+                    outcome = Unknown(f"connector_failed: {type(error).__name__}")
             now = self._now_ms()
             self.finished.append(_new(Finished, (attempt.entry, attempt.device, outcome, now, service, asked_at)))
             service.ended(outcome, now, (time.monotonic() - started_at) * 1000)
@@ -123,24 +143,12 @@ class Requests:
             self._wake()  # there is an outcome to note, and room for another claim
             attempt = waiting.popleft()
             service.asked(now)
-        self._done(service)
+        self._done(number, service)
 
-    def _done(self, service: Service) -> None:
-        self._tasks.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
+    def _done(self, number: int, service: Service) -> None:
+        self._tasks.pop(number, None)
         self._asked[service] -= 1
         if not self._asked[service]:
             del self._asked[service]
             self._waiting.pop(service, None)
         self._wake()  # or the lane is drained
-
-    async def _outcome(self, attempt: Attempt, now: int) -> Outcome:
-        connector = self._connectors.get(attempt.device.provider)
-        if connector is None:
-            return NotSent("provider_not_configured", retry=False, provider_wide=True)
-        if attempt.service.breaker.is_open(now):
-            return NotSent(LEFT_ALONE, retry=True)
-        start_by = attempt.start_by
-        try:
-            return await connector.send(attempt.push, lambda: not self._draining and time.monotonic() < start_by)
-        except Exception as error:  # a connector must not raise; if one does, nobody knows how far it came
-            return Unknown(f"connector_failed: {type(error).__name__}")

@@ -22,7 +22,7 @@ from aiokafka.structs import TopicPartition
 from schemas.codec import Codec
 from streams.kafka_consumer import stop_consumer
 from streams.lane.app import LaneApp
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.lane.recovery import LaneTableManager
 from streams.lane.slices import RawPartitionRecords
 from streams.lane.table import LaneTable

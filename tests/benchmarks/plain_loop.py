@@ -27,7 +27,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from schemas.keys import partition_of
 from streams.app import slot_policies
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.policies.identity import seen_digest
 from streams.policies.suppression import Admit, Place, Suppress, decide
 from streams.settings import Settings, load_settings

@@ -23,7 +23,7 @@ from schemas.keys import partition_of, slot_key
 from streams.app import AppParts, create_app
 from streams.connect import open_user_service
 from streams.lane.app import LaneApp
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.settings import Settings, load_settings
 from streams.stages.schedule_table import DEFERRALS, RETRIES
 from streams.templates.library import TemplateLibrary

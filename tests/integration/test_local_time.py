@@ -17,7 +17,7 @@ import pytest
 
 from connectors.outcome import ProviderName
 from schemas.records import FINAL_STATES
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.time_zones import zone_named
 from tests.integration.straight_line import CODEC, Place, StraightLine, straight_line
 

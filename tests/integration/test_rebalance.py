@@ -16,7 +16,7 @@ from pathlib import Path
 from connectors.simulators import ProviderSimulators
 from schemas.keys import partition_of, slot_key
 from schemas.records import FINAL_STATES
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.settings import Settings
 from streams.topics import TopicNames, ensure_topics
 from tests.integration.kafka_records import LOOK_SECONDS, producing, read_all

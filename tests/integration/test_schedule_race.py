@@ -8,7 +8,7 @@ from pathlib import Path
 
 from schemas.keys import partition_of
 from streams.app import AppParts, create_app
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
 from streams.types_file import NotificationTypes

@@ -17,7 +17,7 @@ from connectors.outcome import ProviderName
 from connectors.simulators.push_log import Shown
 from schemas.keys import partition_of
 from schemas.records import FINAL_STATES
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from tests.integration.kafka_records import committed, ends
 from tests.integration.straight_line import CODEC, PARTITIONS, Place, StraightLine, straight_line
 

@@ -17,7 +17,7 @@ import pytest
 
 from connectors.outcome import ProviderName
 from schemas.keys import partition_of
-from streams.lane.lane import wall_ms
+from streams.lane.clock import wall_ms
 from streams.policies.rendering import TypeTemplate
 from streams.templates.documents import read_document, record_of
 from streams.templates.follower import TemplateFollower, TemplatesUnreadError

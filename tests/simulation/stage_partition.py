@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from streams.lane.chunk import Chunk
-from streams.lane.lane import Decider, PartitionClock
+from streams.lane.clock import PartitionClock
+from streams.lane.lane import Decider
 from streams.lane.table import LaneTable
 from tests.simulation.memory_log import MemoryLog
 from tests.simulation.tables import recover

@@ -59,7 +59,7 @@ def test_the_next_one_leaves_when_one_ends() -> None:
         gate, woken = Gate(), asyncio.Event()
         requests = Requests({ProviderName.APNS: gate}, 2, lambda: 7, woken.set)
         for number in range(5):
-            requests.start(attempt(number))
+            requests.start([attempt(number)])
         await turn()
         assert (gate.asked, requests.under_way, woken.is_set()) == (["p0", "p1"], 5, False)
         gate.answers[1].set_result(Accepted(200))
@@ -80,7 +80,7 @@ def test_draining_lets_none_leave_any_more() -> None:
         gate = Gate()
         requests = Requests({ProviderName.APNS: gate}, 1, lambda: 7, lambda: None)
         for number in range(4):
-            requests.start(attempt(number))
+            requests.start([attempt(number)])
         await turn()
         requests.drain()
         await turn()

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from streams.lane.chunk import Chunk
-from streams.lane.lane import QUEUED_RECORDS_MAX, Lane, LaneContext, PartitionClock, RecordsLostError
+from streams.lane.clock import PartitionClock
+from streams.lane.lane import QUEUED_RECORDS_MAX, Lane, LaneContext, RecordsLostError
 
 
 class QueueOnly(Lane):
