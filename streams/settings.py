@@ -308,6 +308,13 @@ class Settings(BaseSettings):
     history_keep_days: int = Field(
         90, ge=1, le=36_500, description="For so many days; what a notification said last counts."
     )
+    history_metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="Where `ringonce history` serves `GET /metrics`, on `RINGONCE_WEB_HOST`; 0: any free one. Unset: "
+        "nowhere. A worker that keeps the history shows it among its own.",
+    )
     provider_ca_file: FilePath | None = Field(
         None, description="CA certificates (PEM) that the providers are checked against; unset: the system's."
     )

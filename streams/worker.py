@@ -24,7 +24,8 @@ from streams.app import AppParts, create_app
 from streams.audit.continuous import AuditCollector, ContinuousAudit
 from streams.codec import open_codec
 from streams.connect import open_connectors, open_user_service
-from streams.history.beside import HistoryCollector, SinkBeside
+from streams.history.beside import SinkBeside
+from streams.history.metrics import HistoryCollector
 from streams.kafka_ready import wait_for_kafka
 from streams.lane.app import LaneApp
 from streams.lane.clock import wall_ms

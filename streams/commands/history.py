@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, TypeVar
 
 import typer
@@ -27,10 +28,12 @@ from streams.history.database import (
 )
 from streams.history.documents import page_document, story_document
 from streams.history.erasing import Erasure
+from streams.history.metrics import HistoryCollector
 from streams.history.queries import LIMIT_MAX, STATES, Place, Search, read_place
 from streams.history.rows import StatusRow
 from streams.history.sink import HistorySink, SinkOptions
 from streams.kafka_ready import wait_for_kafka
+from streams.metrics.registry import Metrics
 from streams.setting_error import ENV_PREFIX
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics
@@ -60,14 +63,33 @@ def keep(
     log_as(settings, log_level)
     address = history_address(settings)
     try:
-        asyncio.run(_keep(settings, open_database(address), wait_seconds, str(address)))
+        sink = HistorySink(settings, open_codec(settings), open_database(address), SinkOptions(say))
+        with _metrics(sink, settings.web_host, settings.history_metrics_port):
+            asyncio.run(_keep(settings, sink, wait_seconds, str(address)))
     except DatabaseRefusesError as error:
         fail(f"{ENV_PREFIX}HISTORY_URL: {error}", 2)
     except KafkaError as error:
         fail(f"Kafka at {settings.bootstrap} refuses: {error}")
 
 
-async def _keep(settings: Settings, database: Database, wait_seconds: float, where: str) -> None:
+@contextmanager
+def _metrics(sink: HistorySink, host: str, port: int | None) -> Iterator[None]:
+    """Show the sink to Prometheus, where a port is given for it."""
+    if port is None:
+        yield
+        return
+    metrics = Metrics()
+    metrics.add(HistoryCollector(sink))
+    with ExitStack() as served:
+        try:
+            taken = served.enter_context(metrics.served(host, port))
+        except OSError as error:
+            fail(f"{ENV_PREFIX}HISTORY_METRICS_PORT: {host}:{port} cannot be listened on: {error}", 2)
+        say(f"metrics on http://{host}:{taken}/metrics")
+        yield
+
+
+async def _keep(settings: Settings, sink: HistorySink, wait_seconds: float, where: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -77,7 +99,7 @@ async def _keep(settings: Settings, database: Database, wait_seconds: float, whe
     if report.differences:
         fail("\n".join(report.differences), 2)
     say(f"history of {TopicNames.of(settings).statuses} in {where}, for {settings.history_keep_days} days")
-    await HistorySink(settings, open_codec(settings), database, SinkOptions(say)).run(stop)
+    await sink.run(stop)
 
 
 @history.command()

@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
-
-from prometheus_client.registry import Collector
+from typing import Final
 
 from schemas.codec import Codec
 from streams.history.database import DatabaseRefusesError, history_address, open_database
 from streams.history.sink import HistorySink, SinkOptions
 from streams.history.sink_database import wait
-from streams.metrics.families import counter, gauge
-from streams.metrics.names import Metric
 from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -70,7 +66,7 @@ class SinkBeside:
     def counts(self) -> tuple[int, int, int]:
         """Return how many statuses were written, erased and passed over."""
         sink = self._sink
-        now = (0, 0, 0) if sink is None else (sink.written, sink.erased, sink.poison)
+        now = (0, 0, 0) if sink is None else sink.counts()
         written, erased, poison = (before + since for before, since in zip(self._counted, now, strict=True))
         return written, erased, poison
 
@@ -105,20 +101,3 @@ class SinkBeside:
         if self.refused:
             logger.warning("history: the database does not refuse any more; %s", text)
             self.refused = False
-
-
-class HistoryCollector(Collector):
-    """Shows the sink of one worker; None: it runs none, and the families are empty."""
-
-    def __init__(self, sink: SinkBeside | None) -> None:
-        self._sink = sink
-
-    def collect(self) -> Iterable[Any]:
-        """Return the families with their values."""
-        written, erased = counter(Metric.HISTORY_WRITTEN_TOTAL), counter(Metric.HISTORY_ERASED_TOTAL)
-        poison, down = counter(Metric.HISTORY_PASSED_OVER_TOTAL), gauge(Metric.HISTORY_DOWN)
-        if self._sink is not None:
-            for family, count in zip((written, erased, poison), self._sink.counts(), strict=True):
-                family.add_metric([], count)
-            down.add_metric([], float(self._sink.down))
-        return written, erased, poison, down

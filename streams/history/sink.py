@@ -98,10 +98,9 @@ class HistorySink:
         self.written = 0
         self.erased = 0
 
-    @property
-    def poison(self) -> int:
-        """How many records could not be read."""
-        return self._records.poison
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many statuses were written, erased and passed over."""
+        return self.written, self.erased, self._records.poison
 
     @property
     def down(self) -> bool:

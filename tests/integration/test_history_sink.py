@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.codec import Codec
 from schemas.keys import partition_of
@@ -320,6 +323,36 @@ def refused(world: World, **changed: str) -> str:
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return " ".join((done.stdout + done.stderr).split())
+
+
+def scraped(sink: Process) -> dict[str, float]:
+    """What a sink serves to Prometheus, where it says that it does."""
+    address = re.search(r"metrics on (http://127\.0\.0\.1:[0-9]+/metrics)", sink.log_file.read_text(encoding="utf-8"))
+    assert address is not None, sink.last_lines()
+    text = httpx.get(address[1], timeout=10).raise_for_status().text
+    return {each.name: each.value for family in text_string_to_metric_families(text) for each in family.samples}
+
+
+def test_a_process_of_its_own_shows_prometheus_what_it_does(world: World) -> None:
+    """What was written and passed over is counted; it is not down, and the process's own memory is there as well."""
+    asyncio.run(world.put(world.topics.statuses, 1, b"no status"))
+    asyncio.run(world.say(events(range(10))))
+    world.environment["RINGONCE_HISTORY_METRICS_PORT"] = "0"
+    sink = world.sink("shown")
+    world.until(world.wanted())
+    found = scraped(sink)
+    counted = {name: found[f"ringonce_history_{name}_total"] for name in ("written", "erased", "passed_over")}
+    assert counted == {"written": 30.0, "erased": 0.0, "passed_over": 1.0}
+    assert found["ringonce_history_down"] == 0.0
+    assert found["process_resident_memory_bytes"] > 0
+
+
+def test_a_port_that_is_taken_is_refused_with_the_setting(world: World) -> None:
+    """Before anything is read: an operator who wants metrics is not left without them."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(world, HISTORY_METRICS_PORT=str(port))
+    assert f"RINGONCE_HISTORY_METRICS_PORT: 127.0.0.1:{port} cannot be listened on" in said
 
 
 def test_what_it_cannot_write_into_is_refused_with_the_setting(world: World, prefix: str) -> None:
