@@ -4,14 +4,14 @@
 
 For each size a worker of its own admits one event for each slot, and stays. Then rounds go over all of them in turn:
 so many events, seven of ten for slots that it has, anywhere among them, the others for new ones. Every status of these
-events is checked. All workers are there in every round, so that a busy minute of the machine strikes all sizes.
+events is checked. All sizes are in every round, so that a busy minute of the machine strikes all of them; a small one
+has a worker of its own in each round, or it would have become a large one.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import random
 import shlex
 import statistics
@@ -19,7 +19,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,7 @@ PORTION: Final = 250_000  # events in memory at once
 ID_MARK: Final = str(uuid.UUID(int=0))
 USER_MARK: Final = "user-0000000"
 READ_SECONDS_MAX: Final = 300.0
+FRESH_MAX: Final = 100_000  # slots; a round brings nearly as many new ones, and more ids, so that these begin anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Slots:
     """Events of any slot, made from a template for each type: ten million are too many to encode one by one."""
 
     def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
+        self.partitions = partitions
         self._templates = [self._split(kind) for kind in TYPES]
 
     def _split(self, kind: str) -> list[bytes]:
@@ -76,14 +78,14 @@ class Slots:
 
     def workload(self, slots: Iterator[int], salt: int) -> Workload:
         """An event for each, in this order. `salt` makes ids that no other workload has."""
-        partitions: list[list[Event]] = [[] for _ in range(self._partitions)]
+        partitions: list[list[Event]] = [[] for _ in range(self.partitions)]
         for index, slot in enumerate(slots):
             kind = slot % len(TYPES)
             before, between, after = self._templates[kind]
             notification_id, user = f"{salt:012d}-{index:012d}-{slot:010d}", f"user-{slot // len(TYPES):07d}"
             value = before + notification_id.encode() + between + user.encode() + after
             key = slot_key(user, TYPES[kind])
-            partitions[partition_of(key, self._partitions)].append(Event(key, notification_id, value))
+            partitions[partition_of(key, self.partitions)].append(Event(key, notification_id, value))
         return Workload(partitions)
 
 
@@ -115,7 +117,7 @@ class Sized:
         return sum(path.stat().st_size for path in Path(self.options["data_dir"]).rglob("*") if path.is_file())
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def statuses_of(sized: Sized) -> Any:
     """The states that are told within the block, by the ids of the events."""
     settings = load_settings(**sized.options)
@@ -169,32 +171,45 @@ async def measure(sized: Sized, slots: Slots, events: int, number: int) -> Growt
     )
 
 
+@asynccontextmanager
+async def filled(bootstrap: str, size: int, slots: Slots, directory: Path) -> AsyncIterator[Sized]:
+    """A worker that has admitted one event for each of so many slots."""
+    prefix = f"b{uuid.uuid4().hex[:8]}-"
+    options = {
+        "bootstrap": bootstrap,
+        "topic_prefix": prefix,
+        "app_id": f"{prefix}app",
+        "partitions": slots.partitions,
+        "data_dir": str(directory / prefix),
+    }
+    await ensure_topics(load_settings(**options))
+    async with worker("tests.suppress_worker", options) as process:
+        sized = Sized(size, options, process)
+        started_at = time.perf_counter()
+        for first in range(0, size, PORTION):
+            await sized.feed(slots.workload(iter(range(first, min(size, first + PORTION))), first))
+        print(f"{size:,} slots in {time.perf_counter() - started_at:.0f} s", file=sys.stderr, flush=True)
+        yield sized
+
+
 async def growth(
     bootstrap: str, sizes: Sequence[int], partitions: int, events: int, rounds: int, directory: Path
 ) -> list[Growth]:
-    """Fill a worker for each size, and then measure all of them in turn."""
+    """Fill a worker for each size, and then measure all of them in turn; the small ones anew in each round."""
     slots, found = Slots(partitions), []
-    async with contextlib.AsyncExitStack() as stack:
-        workers = []
-        for size in sizes:
-            prefix = f"b{uuid.uuid4().hex[:8]}-"
-            options = {
-                "bootstrap": bootstrap,
-                "topic_prefix": prefix,
-                "app_id": f"{prefix}app",
-                "partitions": partitions,
-                "data_dir": str(directory / str(size)),
-            }
-            await ensure_topics(load_settings(**options))
-            sized = Sized(size, options, await stack.enter_async_context(worker("tests.suppress_worker", options)))
-            started_at = time.perf_counter()
-            for first in range(0, size, PORTION):
-                await sized.feed(slots.workload(iter(range(first, min(size, first + PORTION))), first))
-            print(f"{size:,} slots in {time.perf_counter() - started_at:.0f} s", file=sys.stderr, flush=True)
-            workers.append(sized)
+    async with AsyncExitStack() as stack:
+        workers = {
+            size: await stack.enter_async_context(filled(bootstrap, size, slots, directory))
+            for size in sizes
+            if size > FRESH_MAX
+        }
         for number in range(rounds):
-            for sized in workers if number % 2 == 0 else workers[::-1]:
-                one = await measure(sized, slots, events, number)
+            for size in sizes if number % 2 == 0 else sizes[::-1]:
+                async with AsyncExitStack() as once:
+                    sized = workers.get(size)
+                    if sized is None:
+                        sized = await once.enter_async_context(filled(bootstrap, size, slots, directory))
+                    one = await measure(sized, slots, events, number)
                 found.append(one)
                 print(
                     f"round {number + 1} {one.slots:12,} slots {one.events_per_second:8,}/s"
@@ -248,7 +263,8 @@ def main() -> None:
     lines = [
         *table_of(found),
         "",
-        f"Medians of {given.runs} rounds of {given.events:,} events each, one process for each size, "
+        f"Medians of {given.runs} rounds of {given.events:,} events each, one process for each size, anew in each "
+        f"round up to {FRESH_MAX:,} slots, "
         f"{given.partitions} partitions; every status verified; RSS and disk the highest.",
     ]
     print(write_table(lines, [asdict(one) for one in found], on, given.json))
