@@ -304,7 +304,7 @@ MUTANTS: Final = (
     Mutant(
         "a clock that goes back",
         "P1",
-        "streams/lane/lane.py",
+        "streams/lane/clock.py",
         "        if now > self._latest_ms:\n            self._latest_ms = now\n",
         "        self._latest_ms = now\n",
         (_SLOT_TESTS, _CRASH_REPLAY),
