@@ -10,15 +10,9 @@ from connectors.outcome import Device
 TOKEN_CHARACTERS_MAX = 4_096
 # Firebase Installations: 17 bytes that begin with the bits 0111, of whose base64url form the first 22 characters are
 # kept. A registration token is far longer, so nobody has to say which of the two an address is.
-_INSTALLATION_ID = re.compile(r"[c-f][A-Za-z0-9_-]{21}")
-_INSTALLATION_ID_CHARACTERS = 22
+INSTALLATION_ID = re.compile(r"[c-f][A-Za-z0-9_-]{21}")
 # No documentation says which characters a token has; a space, or what is no ASCII, was never one of them.
 _TOKEN = re.compile(r"[!-~]+")
-
-
-def is_installation_id(address: str) -> bool:
-    """Tell an installation id from a registration token."""
-    return len(address) == _INSTALLATION_ID_CHARACTERS and _INSTALLATION_ID.fullmatch(address) is not None
 
 
 def fault(device: Device, *, allow_private: bool) -> str | None:

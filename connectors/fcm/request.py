@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from connectors.fcm.address import TOKEN_CHARACTERS_MAX, is_installation_id
+from connectors.fcm.address import INSTALLATION_ID, TOKEN_CHARACTERS_MAX
 from connectors.http import Fields
 from connectors.http2.headers import CACHED_GROUPS_MAX
 from connectors.json_text import compact_json
@@ -74,7 +74,7 @@ def _message(push: Push, data: dict[str, str], now: float) -> dict[str, object]:
     webpush: dict[str, object] = {"headers": webpush_headers}
     message: dict[str, object] = {
         # `token` takes both today, and is deprecated: discovery document of the API, revision 20261023.
-        "fid" if is_installation_id(address) else "token": address,
+        "fid" if INSTALLATION_ID.fullmatch(address) else "token": address,
         "data": data,
         "android": android,
         "webpush": webpush,

@@ -33,7 +33,7 @@ from streams.history.queries import LIMIT_MAX, STATES, Place, Search, read_place
 from streams.history.rows import StatusRow
 from streams.history.sink import HistorySink, SinkOptions
 from streams.kafka_ready import wait_for_kafka
-from streams.metrics.registry import Metrics
+from streams.metrics import Metrics
 from streams.setting_error import ENV_PREFIX
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, ensure_topics

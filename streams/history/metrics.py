@@ -7,8 +7,7 @@ from typing import Any, Protocol
 
 from prometheus_client.registry import Collector
 
-from streams.metrics.families import counter, gauge
-from streams.metrics.names import Metric
+from streams.metrics import Metric, counter, gauge
 
 
 class Shown(Protocol):

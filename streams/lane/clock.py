@@ -1,4 +1,4 @@
-"""Clocks of lanes, in milliseconds since the epoch: deliver asks one twice for each push."""
+"""Clocks of lanes, in milliseconds since the epoch: deliver asks one for each push."""
 
 from __future__ import annotations
 

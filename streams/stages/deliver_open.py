@@ -232,7 +232,7 @@ def _render(
     texts: dict[ProviderName, Text] = {}
     done: list[tuple[Chosen, Text]] = []
     for provider in dict.fromkeys(device.provider for device in devices):
-        chosen = work.choose(kind, locale, provider._value_)
+        chosen = work.settings.choose(kind, locale, provider._value_)
         if isinstance(chosen, RenderFailed):
             return PoisonError("RENDER_FAILED", chosen.reason)
         if isinstance(profile, Lacking):

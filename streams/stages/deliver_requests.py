@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from connectors.outcome import Connector, Device, NotSent, Outcome, ProviderName, Push, Unknown
 from streams.policies.breaking import LEFT_ALONE
@@ -58,9 +58,7 @@ class Requests:
         self._waiting: dict[Service, deque[Attempt]] = {}
         self._now_ms = now_ms
         self._wake = wake
-        self._tasks: dict[int, tuple[asyncio.Task[None], Service]] = {}
-        self._number = 0
-        self._cancelled = False
+        self._tasks: dict[asyncio.Task[None], Service] = {}
         self.finished: deque[Finished] = deque()
         self._draining = False
 
@@ -75,15 +73,13 @@ class Requests:
 
     def start(self, attempts: Sequence[Attempt]) -> None:
         """Let requests leave whose claims are durable."""
-        now, loop = self._now_ms(), asyncio.get_running_loop()
+        now = self._now_ms()
         for attempt in attempts:
             service = attempt.service
             if self._asked[service] < self._in_flight_max or self._draining:
                 self._asked[service] += 1
                 service.asked(now)
-                self._number += 1
-                # asyncio's own create_task and current_task are no C: they would cost as much as the task.
-                self._tasks[self._number] = (loop.create_task(self._ask(self._number, attempt, now)), service)
+                self._tasks[asyncio.create_task(self._ask(attempt, now))] = service
             else:
                 self._waiting.setdefault(service, deque()).append(attempt)
 
@@ -97,19 +93,18 @@ class Requests:
 
     def cancel(self) -> None:
         """Give up all of them: nobody will note what they are told."""
-        self._cancelled = True
         now = self._now_ms()
-        for _, service in self._tasks.values():
+        for service in self._tasks.values():
             service.ended(None, now)
         for service, waiting in self._waiting.items():
             for _ in waiting:
                 service.give_back()
         self._waiting.clear()
-        for task, _ in self._tasks.values():
+        for task in self._tasks:
             task.cancel()
         self._tasks.clear()
 
-    async def _ask(self, number: int, attempt: Attempt, now: int) -> None:
+    async def _ask(self, attempt: Attempt, now: int) -> None:
         """Ask for this one, and then for those that wait: a task for each would cost as much as its request.
 
         It is ended from outside by `cancel` alone, which has given back its place.
@@ -143,10 +138,10 @@ class Requests:
             self._wake()  # there is an outcome to note, and room for another claim
             attempt = waiting.popleft()
             service.asked(now)
-        self._done(number, service)
+        self._done(service)
 
-    def _done(self, number: int, service: Service) -> None:
-        self._tasks.pop(number, None)
+    def _done(self, service: Service) -> None:
+        self._tasks.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
         self._asked[service] -= 1
         if not self._asked[service]:
             del self._asked[service]

@@ -15,7 +15,6 @@ from streams.lane.chunk import Record
 from streams.lane.step import NO_HEADERS, Headers, Output, Step
 from streams.policies.breaking import LEFT_ALONE
 from streams.policies.delivering import Claim
-from streams.policies.rendering import Chosen, RenderFailed
 from streams.stages.blocks import Block
 from streams.stages.cap_rows import CAP_PREFIX, CapRows
 from streams.stages.dead_letters import dead_letter, letter_key
@@ -69,7 +68,6 @@ class DeliverStep:
         self._directory: dict[bytes, bytes | None] = {}
         self._swept: list[bytes] = []
         self._statuses: dict[int, list[Output]] = {}  # the step's own lists of them, by partition
-        self._chosen: dict[tuple[str, str | None, str], Chosen | RenderFailed] = {}
         self.caps = CapRows(lane.tables.deliveries, lane.partition, now, lane.settings.caps, lane.settings.skew_ms)
         self._writers = StatusWriters("deliver", now, lane.headers["Status"])
         self.devices = UserDevices(self, lane)
@@ -92,14 +90,6 @@ class DeliverStep:
     def put_directory(self, key: bytes, row: bytes | None) -> None:
         """Set or remove what the directory has of a user."""
         self._directory[key] = row
-
-    def choose(self, kind: str, locale: str | None, provider: str) -> Chosen | RenderFailed:
-        """Return what a reader of this locale gets on this provider: within a step, of one version."""
-        wanted = (kind, locale, provider)
-        chosen = self._chosen.get(wanted)
-        if chosen is None:
-            chosen = self._chosen[wanted] = self.settings.choose(kind, locale, provider)
-        return chosen
 
     def claim(self, entry: Entry, devices: Sequence[Device], reason: str) -> None:
         """Claim the attempt for these devices: only when this is durable may a request leave."""

@@ -34,7 +34,7 @@ from schemas.keys import partition_of, slot_key
 from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.results import measured_on, write_table
-from tests.benchmarks.worker_process import WorkerProcess, worker
+from tests.benchmarks.worker_process import WorkerProcess, delete_topics, own_options, worker
 from tests.benchmarks.workload import PASS_SHARE, TYPES, Event, Feed, Workload
 from tests.integration.test_suppress_kill import until_all_committed
 
@@ -97,7 +97,6 @@ class Sized:
     options: dict[str, Any]
     process: WorkerProcess
     ends: dict[int, int] = field(default_factory=dict)
-    fed: int = 0
 
     async def feed(self, workload: Workload) -> float:
         """Let the worker do these events; return how long it took."""
@@ -172,43 +171,36 @@ async def measure(sized: Sized, slots: Slots, events: int, number: int) -> Growt
 
 
 @asynccontextmanager
-async def filled(bootstrap: str, size: int, slots: Slots, directory: Path) -> AsyncIterator[Sized]:
+async def filled(bootstrap: str, size: int, slots: Slots) -> AsyncIterator[Sized]:
     """A worker that has admitted one event for each of so many slots."""
-    prefix = f"b{uuid.uuid4().hex[:8]}-"
-    options = {
-        "bootstrap": bootstrap,
-        "topic_prefix": prefix,
-        "app_id": f"{prefix}app",
-        "partitions": slots.partitions,
-        "data_dir": str(directory / prefix),
-    }
-    await ensure_topics(load_settings(**options))
-    async with worker("tests.suppress_worker", options) as process:
-        sized = Sized(size, options, process)
-        started_at = time.perf_counter()
-        for first in range(0, size, PORTION):
-            await sized.feed(slots.workload(iter(range(first, min(size, first + PORTION))), first))
-        print(f"{size:,} slots in {time.perf_counter() - started_at:.0f} s", file=sys.stderr, flush=True)
-        yield sized
+    with tempfile.TemporaryDirectory() as directory:
+        options = own_options(bootstrap, directory, slots.partitions)
+        await ensure_topics(load_settings(**options))
+        try:
+            async with worker("tests.suppress_worker", options) as process:
+                sized = Sized(size, options, process)
+                started_at = time.perf_counter()
+                for first in range(0, size, PORTION):
+                    await sized.feed(slots.workload(iter(range(first, min(size, first + PORTION))), first))
+                print(f"{size:,} slots in {time.perf_counter() - started_at:.0f} s", file=sys.stderr, flush=True)
+                yield sized
+        finally:
+            await delete_topics(bootstrap, options["topic_prefix"])
 
 
-async def growth(
-    bootstrap: str, sizes: Sequence[int], partitions: int, events: int, rounds: int, directory: Path
-) -> list[Growth]:
+async def growth(bootstrap: str, sizes: Sequence[int], partitions: int, events: int, rounds: int) -> list[Growth]:
     """Fill a worker for each size, and then measure all of them in turn; the small ones anew in each round."""
     slots, found = Slots(partitions), []
     async with AsyncExitStack() as stack:
         workers = {
-            size: await stack.enter_async_context(filled(bootstrap, size, slots, directory))
-            for size in sizes
-            if size > FRESH_MAX
+            size: await stack.enter_async_context(filled(bootstrap, size, slots)) for size in sizes if size > FRESH_MAX
         }
         for number in range(rounds):
             for size in sizes if number % 2 == 0 else sizes[::-1]:
                 async with AsyncExitStack() as once:
                     sized = workers.get(size)
                     if sized is None:
-                        sized = await once.enter_async_context(filled(bootstrap, size, slots, directory))
+                        sized = await once.enter_async_context(filled(bootstrap, size, slots))
                     one = await measure(sized, slots, events, number)
                 found.append(one)
                 print(
@@ -255,10 +247,8 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--json", type=Path, help="the results, in full; beside it the table, with .md")
     given = parser.parse_args()
-    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as directory:
-        found = asyncio.run(
-            growth(kafka.bootstrap, given.slots, given.partitions, given.events, given.runs, Path(directory))
-        )
+    with EmbeddedKafka() as kafka:
+        found = asyncio.run(growth(kafka.bootstrap, given.slots, given.partitions, given.events, given.runs))
     on = measured_on(f"python -m tests.benchmarks growth {shlex.join(sys.argv[1:])}".strip(), given.partitions)
     lines = [
         *table_of(found),

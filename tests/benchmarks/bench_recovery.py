@@ -16,7 +16,6 @@ import shutil
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from connectors.embedded_kafka import EmbeddedKafka
 from streams.settings import load_settings
 from streams.topics import TopicNames, ensure_topics
 from tests.benchmarks.results import measured_on, write_table
+from tests.benchmarks.worker_process import own_options
 from tests.benchmarks.workload import Feed, make_workload
 from tests.integration.test_recovery import changelog_ends, worker
 from tests.integration.test_suppress_kill import until_all_committed
@@ -58,15 +58,8 @@ async def fill(options: dict[str, Any], slots: int, partitions: int) -> float:
 
 async def measure(bootstrap: str, slots: int, partitions: int, directory: Path) -> list[Recovered]:
     """Recover in each way, once."""
-    prefix = f"b{uuid.uuid4().hex[:8]}-"
-    options = {
-        "bootstrap": bootstrap,
-        "topic_prefix": prefix,
-        "app_id": f"{prefix}app",
-        "partitions": partitions,
-        "session_timeout_seconds": 6.0,
-        "heartbeat_seconds": 2.0,
-    }
+    options = own_options(bootstrap, str(directory), partitions)
+    options |= {"session_timeout_seconds": 6.0, "heartbeat_seconds": 2.0}
     names = TopicNames.of(load_settings(**options))
     await ensure_topics(load_settings(**options))
     found: list[Recovered] = []
