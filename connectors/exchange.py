@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 # Names in lower case.
@@ -31,6 +31,10 @@ class Failure:
     reason: str
     detail: str = ""
 
+
+# What is called once when a request is over, from the event loop: with an exception where what was asked is wrong. It
+# must not raise: whoever calls it has others to tell.
+Told = Callable[[Answer | Failure | Exception], None]
 
 # Reasons of failures that certainly did not arrive.
 DEADLINE_PASSED = "deadline_passed"

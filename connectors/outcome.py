@@ -119,6 +119,11 @@ class Unknown:
 Outcome = Accepted | NotSent | Unknown
 
 
+def connector_failed(error: Exception) -> Unknown:
+    """The outcome where a connector raises, which it must not: nobody knows how far it came."""
+    return Unknown(f"connector_failed: {type(error).__name__}")
+
+
 class Connector(Protocol):
     """What speaks to one provider. One instance serves a whole worker and many pushes at once.
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.apns.credentials import ProviderTokens
-from connectors.apns.request import build_request, is_background, staying_fields
+from connectors.apns.request import ApnsRequest, build_request, staying_fields
 from connectors.apns.response import EXPIRED_PROVIDER_TOKEN, outcome_of_answer
 from connectors.credentials import CredentialsError, load_p256_key
-from connectors.http import Failure, HttpClient, HttpConfig
-from connectors.http.outcomes import outcome_of_failure
+from connectors.http import Answer, HttpClient, HttpConfig
+from connectors.http.bearer import BearerConnector, Post
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 
 
@@ -32,8 +32,8 @@ class ApnsConfig:
     connect_timeout_seconds: float = 5.0
 
 
-class ApnsConnector:
-    """See `connectors.outcome.Connector`. Raises CredentialsError where the key is not usable."""
+class ApnsConnector(BearerConnector[ApnsRequest]):
+    """See `connectors.http.bearer.BearerConnector`. Raises CredentialsError where the key is not usable."""
 
     name = ProviderName.APNS
 
@@ -45,42 +45,39 @@ class ApnsConnector:
         self._config = config
         self._clock = clock
         self._tokens = ProviderTokens(key, config.key_id, config.team_id, clock)
-        self._http = HttpClient(
-            HttpConfig.for_url(
-                config.base_url,
-                "APNs base_url",
-                ca_file=config.ca_file,
-                connections=config.connections,
-                streams_max=config.streams_max,
-                connect_timeout_seconds=config.connect_timeout_seconds,
-                http1=False,  # Apple speaks HTTP/2 only: whoever does not is not Apple
-            )
+        http = HttpConfig.for_url(
+            config.base_url,
+            "APNs base_url",
+            ca_file=config.ca_file,
+            connections=config.connections,
+            streams_max=config.streams_max,
+            connect_timeout_seconds=config.connect_timeout_seconds,
+            http1=False,  # Apple speaks HTTP/2 only: whoever does not is not Apple
         )
+        super().__init__(HttpClient(http))
 
     async def start(self) -> None:
         """Nothing: connections are opened by the first push."""
 
-    async def send(self, push: Push, may_start: Callable[[], bool]) -> Outcome:
-        """One push; a refused provider token is renewed and the push asked again once, inside the same limit."""
-        request = build_request(push, self._clock())
-        if isinstance(request, NotSent):
-            return request
-        give_up_at = time.monotonic() + self._config.request_timeout_seconds
-        renewed = False
-        while True:
-            authorization = self._tokens.authorization()
-            staying = staying_fields(authorization, self._config.topic, push.urgent, is_background(push))
-            left_seconds = max(0.0, give_up_at - time.monotonic())
-            result = await self._http.request(
-                request.path, staying, request.fields, request.body, left_seconds, may_start
-            )
-            if isinstance(result, Failure):
-                return outcome_of_failure(result, one_server=True)
-            outcome = outcome_of_answer(result, self._clock())
-            expired = isinstance(outcome, NotSent) and outcome.reason == EXPIRED_PROVIDER_TOKEN
-            if renewed or not expired or not self._tokens.renew(authorization):
-                return outcome
-            renewed = True
+    def timeout_seconds(self) -> float:
+        return self._config.request_timeout_seconds
+
+    def build(self, push: Push) -> ApnsRequest | NotSent:
+        return build_request(push, self._clock())
+
+    def authorization(self) -> str:
+        """The provider token, which is made here: nobody waits for it."""
+        return self._tokens.authorization()
+
+    def post_of(self, request: ApnsRequest, authorization: str) -> Post:
+        path, fields, body, urgent, background = request
+        return Post(path, staying_fields(authorization, self._config.topic, urgent, background), fields, body)
+
+    def read(self, answer: Answer) -> Outcome:
+        return outcome_of_answer(answer, self._clock())
+
+    def renew(self, outcome: NotSent, authorization: str) -> bool:
+        return outcome.reason == EXPIRED_PROVIDER_TOKEN and self._tokens.renew(authorization)
 
     async def close(self) -> None:
         """Wait briefly for answers, then close."""

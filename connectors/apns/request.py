@@ -16,11 +16,14 @@ PAYLOAD_BYTES_MAX = 4_096
 
 
 class ApnsRequest(NamedTuple):
-    """`fields` differ from push to push; those that stay are in `staying_fields`."""
+    """`fields` differ from push to push; those that stay are in `staying_fields`, which takes `urgent` and
+    `background`."""
 
     path: str
     fields: Fields
     body: bytes
+    urgent: bool
+    background: bool
 
 
 @lru_cache(maxsize=CACHED_GROUPS_MAX)
@@ -53,7 +56,7 @@ def build_request(push: Push, now: float) -> ApnsRequest | NotSent:
     # Apple: 0 means one attempt, and nothing is stored.
     expiration = str(int(now) + push.ttl_seconds) if push.ttl_seconds > 0 else "0"
     fields = (("apns-id", push.push_id), ("apns-expiration", expiration), ("apns-collapse-id", push.collapse_id))
-    return ApnsRequest("/3/device/" + token, fields, body)
+    return ApnsRequest("/3/device/" + token, fields, body, push.urgent, is_background(push))
 
 
 def payload(push: Push) -> bytes:

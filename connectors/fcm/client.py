@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from connectors.exchange import CLOSED
 from connectors.fcm.credentials import AccessTokens, TokenError, load_service_account
-from connectors.fcm.request import build_request, staying_fields
+from connectors.fcm.request import FcmRequest, build_request, staying_fields
 from connectors.fcm.response import UNAUTHENTICATED, outcome_of_answer
-from connectors.http import Failure, HttpClient, HttpConfig
-from connectors.http.outcomes import outcome_of_failure
+from connectors.http import Answer, HttpClient, HttpConfig
+from connectors.http.bearer import BearerConnector, Post
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 
 
@@ -34,8 +34,8 @@ class FcmConfig:
     validate_only: bool = False
 
 
-class FcmConnector:
-    """See `connectors.outcome.Connector`. Raises CredentialsError where the service account is not usable."""
+class FcmConnector(BearerConnector[FcmRequest]):
+    """See `connectors.http.bearer.BearerConnector`. Raises CredentialsError where the service account is not usable."""
 
     name = ProviderName.FCM
 
@@ -47,56 +47,33 @@ class FcmConnector:
         self._tokens = AccessTokens(account, context, clock, config.connect_timeout_seconds)
         self._closed = False
         self._path = f"/v1/projects/{account.project_id}/messages:send"
-        self._http = HttpClient(
-            HttpConfig.for_url(
-                config.base_url,
-                "FCM base_url",
-                ca_file=config.ca_file,
-                connections=config.connections,
-                streams_max=config.streams_max,
-                connect_timeout_seconds=config.connect_timeout_seconds,
-            )
+        http = HttpConfig.for_url(
+            config.base_url,
+            "FCM base_url",
+            ca_file=config.ca_file,
+            connections=config.connections,
+            streams_max=config.streams_max,
+            connect_timeout_seconds=config.connect_timeout_seconds,
         )
+        super().__init__(HttpClient(http))
 
     async def start(self) -> None:
         """Nothing: connections and tokens are fetched by the first push."""
 
-    async def send(self, push: Push, may_start: Callable[[], bool]) -> Outcome:
-        """One push; a refused access token is renewed and the push asked again once, inside the same limit."""
-        request = build_request(push, self._clock(), validate_only=self._config.validate_only)
-        if isinstance(request, NotSent):
-            return request
-        give_up_at = time.monotonic() + self._config.request_timeout_seconds
-        renewed = False
-        while True:
-            if self._closed:
-                return NotSent(CLOSED, retry=True)
-            authorization = self._tokens.known()
-            if not authorization:
-                found = await self._authorization(give_up_at)
-                if isinstance(found, NotSent):
-                    return found
-                authorization = found
-            left_seconds = max(0.0, give_up_at - time.monotonic())
-            result = await self._http.request(
-                self._path, staying_fields(authorization), (), request.body, left_seconds, may_start
-            )
-            if isinstance(result, Failure):
-                return outcome_of_failure(result, one_server=True)
-            outcome = outcome_of_answer(result, self._clock())
-            if renewed or not isinstance(outcome, NotSent) or outcome.reason != UNAUTHENTICATED:
-                return outcome
-            self._tokens.refuse(authorization)
-            renewed = True
+    def timeout_seconds(self) -> float:
+        return self._config.request_timeout_seconds
 
-    async def close(self) -> None:
-        """Wait briefly for answers, then close."""
-        self._closed = True
-        await self._http.close()
-        await self._tokens.close()
+    def build(self, push: Push) -> FcmRequest | NotSent:
+        return build_request(push, self._clock(), validate_only=self._config.validate_only)
 
-    async def _authorization(self, give_up_at: float) -> str | NotSent:
-        """A new access token, or why there is none."""
+    def authorization(self) -> str:
+        """An access token that need not be renewed yet."""
+        return "" if self._closed else self._tokens.known()
+
+    async def until_authorization(self, give_up_at: float) -> str | NotSent:
+        """A new access token."""
+        if self._closed:
+            return NotSent(CLOSED, retry=True)
         try:
             async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
                 return await self._tokens.authorization()
@@ -105,3 +82,21 @@ class FcmConnector:
         except TokenError as error:
             wait_seconds = error.retry_after_seconds
             return NotSent(error.reason, retry=True, retry_after_seconds=wait_seconds, provider_wide=True)
+
+    def post_of(self, request: FcmRequest, authorization: str) -> Post:
+        return Post(self._path, staying_fields(authorization), (), request.body)
+
+    def read(self, answer: Answer) -> Outcome:
+        return outcome_of_answer(answer, self._clock())
+
+    def renew(self, outcome: NotSent, authorization: str) -> bool:
+        if outcome.reason != UNAUTHENTICATED:
+            return False
+        self._tokens.refuse(authorization)
+        return True
+
+    async def close(self) -> None:
+        """Wait briefly for answers, then close."""
+        self._closed = True
+        await self._http.close()
+        await self._tokens.close()

@@ -4,6 +4,6 @@ connectors/http2/README.md tells why it is our own.
 """
 
 from connectors.exchange import Answer, Failure, Fields
-from connectors.http.client import HttpClient, HttpConfig
+from connectors.http.client import Asked, HttpClient, HttpConfig
 
-__all__ = ["Answer", "Failure", "Fields", "HttpClient", "HttpConfig"]
+__all__ = ["Answer", "Asked", "Failure", "Fields", "HttpClient", "HttpConfig"]

@@ -26,6 +26,7 @@ from connectors.exchange import (
     ConnectError,
     Failure,
     Fields,
+    Told,
 )
 from connectors.http.connect import Connection, Resolve, connect, resolve_by_system, tls_context
 from connectors.http.deadlines import Deadlines
@@ -101,8 +102,10 @@ class HttpConfig:
         return host if self.port == 443 else f"{host}:{self.port}"
 
 
-class _Request:
-    __slots__ = ("body", "connection", "differing", "future", "may_start", "path", "staying", "stream_id")
+class Asked:
+    """A request that is on its way. `told` is called with its end, unless it is cancelled before."""
+
+    __slots__ = ("_deadlines", "_told", "body", "connection", "differing", "may_start", "path", "staying", "stream_id")
 
     def __init__(
         self,
@@ -111,16 +114,37 @@ class _Request:
         differing: Fields,
         body: bytes,
         may_start: Callable[[], bool],
-        future: asyncio.Future[Answer | Failure],
+        told: Told,
+        deadlines: Deadlines[Asked],
     ) -> None:
         self.path = path
         self.staying = staying
         self.differing = differing
         self.body = body
         self.may_start = may_start
-        self.future = future
         self.connection: Connection | None = None
         self.stream_id = 0
+        self._told: Told | None = told
+        self._deadlines = deadlines
+
+    @property
+    def is_over(self) -> bool:
+        return self._told is None
+
+    def end(self, result: Answer | Failure | Exception) -> None:
+        """Tell, if it is not over yet."""
+        told, self._told = self._told, None
+        if told is not None:
+            self._deadlines.discard(self)
+            told(result)
+
+    def cancel(self) -> None:
+        """Take it out of the queue, or reset its stream (of HTTP/1.1, its connection), if it is not over yet."""
+        told, self._told = self._told, None
+        if told is not None:
+            self._deadlines.discard(self)
+            if self.connection is not None:
+                self.connection.cancel(self.stream_id)
 
 
 class HttpClient:
@@ -134,8 +158,8 @@ class HttpClient:
         self._config = config
         self._resolve = resolve
         self._context = context or tls_context(config.ca_file, http1=config.http1)
-        self._queue: deque[_Request] = deque()
-        self._deadlines = Deadlines(self._expire)
+        self._queue: deque[Asked] = deque()
+        self._deadlines: Deadlines[Asked] = Deadlines(self._expire)
         self._connections: list[Connection] = []
         self._connecting: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
@@ -150,6 +174,34 @@ class HttpClient:
         """Requests written and not answered, and requests that wait to be written."""
         return sum(connection.in_flight for connection in self._connections) + len(self._queue)
 
+    def ask(
+        self,
+        path: str,
+        staying: Fields,
+        differing: Fields,
+        body: bytes,
+        timeout_seconds: float,
+        may_start: Callable[[], bool],
+        told: Told,
+    ) -> Asked | Failure:
+        """POST; `told` is called later, unless it ends here already or is cancelled.
+
+        `staying` are header fields that repeat over many requests (pass equal tuples), `differing` the rest. Names in
+        lower case.
+        """
+        if self._closed:
+            return Failure(False, CLOSED)
+        if timeout_seconds <= 0:  # it would be written first and time out then, and nobody would know
+            return Failure(False, QUEUE_TIMEOUT, "no time left")
+        loop = asyncio.get_running_loop()
+        asked = Asked(path, staying, differing, body, may_start, told, self._deadlines)
+        self._queue.append(asked)
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            loop.call_soon(self._pump)
+        self._deadlines.add(asked, timeout_seconds, loop)
+        return asked
+
     async def request(
         self,
         path: str,
@@ -159,28 +211,15 @@ class HttpClient:
         timeout_seconds: float,
         may_start: Callable[[], bool],
     ) -> Answer | Failure:
-        """POST. `staying` are header fields that repeat over many requests (pass equal tuples), `differing` the rest.
-
-        Names in lower case. Cancelled, it takes the request out of the queue, or resets its stream (of HTTP/1.1, its
-        connection).
-        """
-        if self._closed:
-            return Failure(False, CLOSED)
-        if timeout_seconds <= 0:  # it would be written first and time out then, and nobody would know
-            return Failure(False, QUEUE_TIMEOUT, "no time left")
-        loop = asyncio.get_running_loop()
-        request = _Request(path, staying, differing, body, may_start, loop.create_future())
-        self._queue.append(request)
-        if not self._pump_scheduled:
-            self._pump_scheduled = True
-            loop.call_soon(self._pump)
-        self._deadlines.add(request, timeout_seconds, loop)
+        """As `ask`, for who waits for it. Raises what was wrong with it."""
+        future: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
+        asked = self.ask(path, staying, differing, body, timeout_seconds, may_start, partial(_set, future))
+        if isinstance(asked, Failure):
+            return asked
         try:
-            return await request.future
+            return await future
         finally:
-            self._deadlines.discard(request)
-            if request.future.cancelled() and request.connection is not None:
-                request.connection.cancel(request.stream_id)
+            asked.cancel()
 
     async def close(self) -> None:
         """Fail what is unsent, wait `drain_seconds` for answers, then close; what is left may have arrived."""
@@ -202,15 +241,13 @@ class HttpClient:
                 await asyncio.wait(pending, timeout=1.0)
         self._deadlines.close()
 
-    def _expire(self, request: _Request) -> None:
-        if request.future.done():
-            return
-        if request.connection is None:
-            request.future.set_result(Failure(False, QUEUE_TIMEOUT, "no free connection in time"))
+    def _expire(self, asked: Asked) -> None:
+        if asked.connection is None:
+            asked.end(Failure(False, QUEUE_TIMEOUT, "no free connection in time"))
             self._schedule_pump()  # takes it out of the queue
             return
-        request.future.set_result(Failure(True, TIMEOUT))
-        request.connection.cancel(request.stream_id)
+        asked.end(Failure(True, TIMEOUT))
+        asked.connection.cancel(asked.stream_id)
 
     def _schedule_pump(self) -> None:
         """Once per iteration of the loop, however many requests it brought: they leave in one write."""
@@ -222,7 +259,7 @@ class HttpClient:
         self._pump_scheduled = False
         queue = self._queue
         while queue:
-            if queue[0].future.done():  # timed out or cancelled while it waited
+            if queue[0].is_over:  # timed out or cancelled while it waited
                 queue.popleft()
                 continue
             connection = max(self._connections, key=_capacity, default=None)
@@ -239,29 +276,29 @@ class HttpClient:
         room = min(room, _BATCH_MAX)
         taken = 0
         while queue and taken < room and connection.admits(len(queue[0].body)):
-            request = queue.popleft()
+            asked = queue.popleft()
             taken += 1
-            if not request.future.done():
-                self._write(connection, request)
+            if not asked.is_over:
+                self._write(connection, asked)
         connection.flush()
         if taken:
             self._backoff_seconds = 0.0  # whoever takes requests is there
         return taken
 
-    def _write(self, connection: Connection, request: _Request) -> None:
+    def _write(self, connection: Connection, asked: Asked) -> None:
         try:
-            if not request.may_start():
-                request.future.set_result(Failure(False, DEADLINE_PASSED))
+            if not asked.may_start():
+                asked.end(Failure(False, DEADLINE_PASSED))
                 return
-            stream_id = connection.open(request.path, request.staying, request.differing, request.body, request.future)
+            stream_id = connection.open(asked.path, asked.staying, asked.differing, asked.body, asked.end)
         except Exception as error:  # what the caller passed in is wrong: it is told, and the others go on
-            request.future.set_exception(error)
+            asked.end(error)
             return
         if stream_id is None:
-            request.future.set_result(Failure(False, HEADERS_TOO_LARGE))
+            asked.end(Failure(False, HEADERS_TOO_LARGE))
             connection.retire()
             return
-        request.connection, request.stream_id = connection, stream_id
+        asked.connection, asked.stream_id = connection, stream_id
 
     def _grow(self) -> None:
         """Open a connection, or several of HTTP/1.1, where there is work and room for it."""
@@ -335,10 +372,18 @@ class HttpClient:
             self._watch = asyncio.get_running_loop().call_later(interval_seconds, self._check)
 
     def _fail_queue(self, failure: Failure) -> None:
-        while self._queue:
-            future = self._queue.popleft().future
-            if not future.done():
-                future.set_result(failure)
+        """Those that wait now; who is told may ask for more, which are not among them."""
+        queue, self._queue = self._queue, deque()
+        for asked in queue:
+            asked.end(failure)
+
+
+def _set(future: asyncio.Future[Answer | Failure], result: Answer | Failure | Exception) -> None:
+    if not future.done():
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 _capacity = methodcaller("capacity")

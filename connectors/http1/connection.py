@@ -7,7 +7,7 @@ import select
 from collections.abc import Callable
 from typing import cast
 
-from connectors.exchange import Answer, Failure, Fields
+from connectors.exchange import Answer, Failure, Fields, Told
 from connectors.http1.session import Session
 
 # An idle connection is not used again after this. Servers close theirs after 5 s (Node, uvicorn, Apache) or later, and
@@ -27,7 +27,7 @@ class Http1Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
-        self._future: asyncio.Future[Answer | Failure] | None = None
+        self._told: Told | None = None
         self._output = b""
         self._retired = False
         self._idle_since = self._loop.time()
@@ -66,11 +66,9 @@ class Http1Connection(asyncio.Protocol):
             return False
         return True
 
-    def open(
-        self, path: str, staying: Fields, differing: Fields, body: bytes, future: asyncio.Future[Answer | Failure]
-    ) -> int:
+    def open(self, path: str, staying: Fields, differing: Fields, body: bytes, told: Told) -> int:
         self._output = self._session.open(path, staying, differing, body)
-        self._future = future
+        self._told = told
         self.requests += 1
         return self.requests
 
@@ -82,7 +80,7 @@ class Http1Connection(asyncio.Protocol):
     def cancel(self, stream_id: int) -> None:
         """Give the request up, and with it the connection: whatever is answered now belongs to nobody."""
         if stream_id == self.requests and self._session.busy:
-            self._future = None
+            self._told = None
             self.abort("given up")
 
     def data_received(self, data: bytes) -> None:
@@ -120,12 +118,12 @@ class Http1Connection(asyncio.Protocol):
         transport = self._transport
         if result is not None:
             self._idle_since = self._loop.time()
-            told = self._session.keep_alive_seconds
+            keep_alive_seconds = self._session.keep_alive_seconds
+            if keep_alive_seconds is not None:
+                self._idle_seconds_max = min(keep_alive_seconds, IDLE_SECONDS_TOLD_MAX) - _IDLE_MARGIN_SECONDS
+            told, self._told = self._told, None
             if told is not None:
-                self._idle_seconds_max = min(told, IDLE_SECONDS_TOLD_MAX) - _IDLE_MARGIN_SECONDS
-            future, self._future = self._future, None
-            if future is not None and not future.done():
-                future.set_result(result)
+                told(result)
             self._on_capacity()
         if transport is not None and not self._session.busy and (self._retired or self._session.closing):
             transport.close()

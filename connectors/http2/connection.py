@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from connectors.exchange import Answer, ConnectError, Failure, Fields
+from connectors.exchange import ConnectError, Fields, Told
 from connectors.http2.frames import ProtocolError
 from connectors.http2.session import Ended, Session
 
@@ -24,7 +24,7 @@ class Http2Connection(asyncio.Protocol):
         self._on_capacity = on_capacity
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._waiting: dict[int, asyncio.Future[Answer | Failure]] = {}
+        self._waiting: dict[int, Told] = {}
         self._writable = True
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -47,12 +47,10 @@ class Http2Connection(asyncio.Protocol):
     def capacity(self) -> int:
         return self.session.capacity() if self._writable and self._transport is not None else 0
 
-    def open(
-        self, path: str, staying: Fields, differing: Fields, body: bytes, future: asyncio.Future[Answer | Failure]
-    ) -> int | None:
+    def open(self, path: str, staying: Fields, differing: Fields, body: bytes, told: Told) -> int | None:
         stream_id = self.session.open(path, staying, differing, body)
         if stream_id is not None:
-            self._waiting[stream_id] = future
+            self._waiting[stream_id] = told
         return stream_id
 
     def cancel(self, stream_id: int) -> None:
@@ -127,9 +125,9 @@ class Http2Connection(asyncio.Protocol):
 
     def _deliver(self, ended: list[Ended]) -> None:
         for stream_id, result in ended:
-            future = self._waiting.pop(stream_id, None)
-            if future is not None and not future.done():
-                future.set_result(result)
+            told = self._waiting.pop(stream_id, None)
+            if told is not None:
+                told(result)
 
     def _close_when_drained(self) -> None:
         if self.session.draining and not self.session.streams_open and self._transport is not None:

@@ -44,6 +44,7 @@ class Client:
 CLIENTS: Final[Mapping[str, Client]] = {
     "net/http of Go": Client(lambda: [str(go_program("push_loop"))]),
     "pyreqwest": Client(lambda: [sys.executable, "-m", PUSH_LOOP, "pyreqwest"], lambda: python_path("pyreqwest")),
+    "wreq": Client(lambda: [sys.executable, "-m", PUSH_LOOP, "wreq"], lambda: python_path("wreq")),
     "httpx": Client(lambda: [sys.executable, "-m", PUSH_LOOP, "httpx"], share=0.1),
 }
 
@@ -64,7 +65,7 @@ def available(names: Sequence[str]) -> list[str]:
 
 def versions_of(names: Sequence[str]) -> dict[str, str]:
     """What they are made of."""
-    pinned = dict(part.split("==") for part in PACKAGES["pyreqwest"]) if "pyreqwest" in names else {}
+    pinned = dict(part.split("==") for name in names for part in PACKAGES.get(name, ()))
     go = go_version() if "net/http of Go" in names else {}
     return {**pinned, **go, **({"httpx": version("httpx")} if "httpx" in names else {})}
 

@@ -15,7 +15,16 @@ from connectors.simulators import ProviderSimulators
 from streams.web.contract.document import openapi_document
 from streams.web.routing import FORWARDED_HEADER, SYSTEM_HEADER
 from tests.documented_answers import Answers
-from tests.integration.connector_world import LIMIT_SECONDS, Clock, InWorld, Scenario, World, new_connector
+from tests.integration.connector_world import (
+    AT_ONCE,
+    LIMIT_SECONDS,
+    OVER_HTTP1,
+    Clock,
+    InWorld,
+    Scenario,
+    World,
+    new_connector,
+)
 from tests.integration.history_store import Store, new_store
 from tests.postgres_server import PostgresServer, postgres_server
 
@@ -51,11 +60,11 @@ def answers_are_documented() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=[*ProviderName])
+@pytest.fixture(params=[*ProviderName, *AT_ONCE])
 def in_world(request: pytest.FixtureRequest, tmp_path: Path) -> InWorld:
     """Run a scenario in a fresh world of one provider, over HTTP/2 unless its parameter says otherwise."""
-    provider, _, over = str(request.param).partition(" over ")
-    name = ProviderName(provider)
+    at_once, over = request.param in AT_ONCE, request.param in OVER_HTTP1
+    name = ProviderName(str(request.param).partition(" ")[0])
 
     def run(scenario: Scenario) -> None:
         async def main() -> None:
@@ -66,7 +75,7 @@ def in_world(request: pytest.FixtureRequest, tmp_path: Path) -> InWorld:
                 connector = new_connector(simulators, name, clock)
                 await connector.start()
                 try:
-                    await scenario(World(name, simulators, clock, connector))
+                    await scenario(World(name, simulators, clock, connector, at_once))
                 finally:
                     await connector.close()
 

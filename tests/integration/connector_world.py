@@ -5,6 +5,7 @@ The simulator's log is the record: an outcome is judged by what the log says arr
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections import Counter
@@ -13,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.apns import ApnsConfig, ApnsConnector
+from connectors.beginner import Beginner
 from connectors.fcm import FcmConfig, FcmConnector
-from connectors.outcome import Device, NotSent, Outcome, ProviderName, Push
+from connectors.outcome import Accepted, Device, NotSent, Outcome, ProviderName, Push, Unknown
 from connectors.simulators import Faults, ProviderSimulators
 from connectors.webhook import WebhookConfig, WebhookConnector
 from connectors.webpush import WebPushConfig, WebPushConnector
@@ -25,6 +27,7 @@ HANG_SECONDS_COLD = 2.0
 LIMIT_SECONDS = 60.0
 # Parameters of the fixture `in_world`, beside the names alone. Apple speaks HTTP/2 only.
 OVER_HTTP1 = [f"{name} over HTTP/1.1" for name in ProviderName if name is not ProviderName.APNS]
+AT_ONCE = [f"{name} at once" for name in (ProviderName.APNS, ProviderName.FCM)]
 
 
 AnyConnector = ApnsConnector | FcmConnector | WebPushConnector | WebhookConnector
@@ -48,12 +51,13 @@ class Clock:
 
 @dataclass
 class World:
-    """One connector and its simulator."""
+    """One connector and its simulator. `at_once`: pushes are begun, as deliver does where a connector can."""
 
     name: ProviderName
     simulators: ProviderSimulators
     clock: Clock
     connector: AnyConnector
+    at_once: bool = False
 
     def set_timeout(self, seconds: float) -> None:
         """From now on a send takes at most this long; what went before was not to fail on a busy machine."""
@@ -79,13 +83,30 @@ class World:
         )
         return replace(push, **changes)  # type: ignore[arg-type]  # fields by name
 
-    async def send(self, push: Push | None = None) -> Outcome:
-        return await self.connector.send(push or self.push(), lambda: True)
+    async def send(self, push: Push | None = None, may_start: Callable[[], bool] = lambda: True) -> Outcome:
+        push = push or self.push()
+        if not self.at_once:
+            return await self.connector.send(push, may_start)
+        assert isinstance(self.connector, Beginner)
+        ended: asyncio.Queue[Outcome] = asyncio.Queue()
+        begun = self.connector.begin(push, may_start, ended.put_nowait)
+        if begun is None:
+            return await self.connector.send(push, may_start)
+        if isinstance(begun, Accepted | NotSent | Unknown):
+            return begun
+        assert ended.empty(), "told before it returned"
+        try:
+            outcome = await ended.get()
+        except asyncio.CancelledError:
+            begun.cancel()
+            raise
+        assert ended.empty(), "told twice"
+        return outcome
 
     async def send_until_final(self, push: Push) -> Outcome:
         """As the deliver stage does: what is certainly not sent and may be retried is sent again."""
         for _ in range(100):
-            outcome = await self.connector.send(push, lambda: True)
+            outcome = await self.send(push)
             if not (isinstance(outcome, NotSent) and outcome.retry):
                 return outcome
             self.clock.skip(outcome.retry_after_seconds or 0.0)

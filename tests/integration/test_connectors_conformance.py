@@ -188,7 +188,7 @@ def test_a_push_that_may_not_start_never_arrives(in_world: InWorld) -> None:
             return False
 
         for _ in range(2):
-            outcome = await world.connector.send(world.push(), may_start)
+            outcome = await world.send(world.push(), may_start)
             assert outcome == NotSent("deadline_passed", retry=False)
         assert asked == 2
         assert isinstance(await world.send(), Accepted)

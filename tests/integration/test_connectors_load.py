@@ -25,9 +25,7 @@ def test_a_deadline_that_passes_in_the_queue_is_kept(in_world: InWorld) -> None:
         world.faults.set(Fault.SLOW, seconds=0.05)
         deadline = time.monotonic() + 0.12
         pushes = [world.push() for _ in range(20)]
-        outcomes = await asyncio.gather(
-            *(world.connector.send(push, lambda: time.monotonic() < deadline) for push in pushes)
-        )
+        outcomes = await asyncio.gather(*(world.send(push, lambda: time.monotonic() < deadline) for push in pushes))
         shown = world.shown()
         for push, outcome in zip(pushes, outcomes, strict=True):
             if isinstance(outcome, Accepted):

@@ -28,6 +28,7 @@ PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "bytewax": ("bytewax[kafka]==0.21.1",),
     "redis": ("redis[hiredis]==8.1.0",),
     "pyreqwest": ("pyreqwest==0.15.1",),
+    "wreq": ("wreq==0.13.0",),
 }
 KAFKA_STREAMS: Final = "org.apache.kafka:kafka-streams:4.3.0"
 AVRO: Final = "org.apache.avro:avro:1.12.1"

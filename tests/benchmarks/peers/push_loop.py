@@ -1,10 +1,10 @@
 """A bare loop of requests on an HTTP client that others keep: what deliver's speed is next to.
 
-    python -m tests.benchmarks.peers.push_loop httpx|pyreqwest GIVEN.json
+    python -m tests.benchmarks.peers.push_loop httpx|pyreqwest|wreq GIVEN.json
 
 GIVEN.json: `url` that every request is posted to; `headers` of each; `bodies`, a file with one in each line, of which
 the first `warm` open the connections; `in_flight` at a time; `ca_file`. It prints `ready`, sends the others when it
-reads a line, and prints `{"seconds": …, "cpu_seconds": …}`. Both clients are set up as their documentation has it for
+reads a line, and prints `{"seconds": …, "cpu_seconds": …}`. Each client is set up as its documentation has it for
 many requests to one HTTP/2 server.
 """
 
@@ -69,7 +69,33 @@ async def pyreqwest_client(given: dict[str, Any], stack: AsyncExitStack) -> Post
     return post
 
 
-CLIENTS = {"httpx": httpx_client, "pyreqwest": pyreqwest_client}
+async def wreq_client(given: dict[str, Any], stack: AsyncExitStack) -> Post:
+    """wreq: a fork of the same in Rust, with BoringSSL."""
+    from datetime import timedelta
+
+    from wreq import Client, Version
+    from wreq.tls import CertStore
+
+    authority = Path(given["ca_file"]).read_text(encoding="ascii")  # noqa: ASYNC240 (nothing runs yet)
+    client = await stack.enter_async_context(
+        Client(
+            http2_only=True,
+            tls_verify=CertStore.from_pem_certs([authority]),
+            headers=given["headers"],
+            timeout=timedelta(seconds=TIMEOUT_SECONDS),
+        )
+    )
+
+    async def post(body: bytes) -> int:
+        response = await client.post(given["url"], body=body)
+        assert response.version == Version.HTTP_2, response.version
+        await response.bytes()
+        return int(response.status.as_int())
+
+    return post
+
+
+CLIENTS = {"httpx": httpx_client, "pyreqwest": pyreqwest_client, "wreq": wreq_client}
 
 
 async def send_all(post: Post, bodies: Sequence[bytes], in_flight: int) -> None:
