@@ -21,6 +21,7 @@ from connectors.exchange import (
     CONNECTION_LOST,
     DEADLINE_PASSED,
     GOAWAY,
+    QUEUE_TIMEOUT,
     REFUSED_STREAM,
     STREAM_RESET,
     TIMEOUT,
@@ -190,3 +191,25 @@ class SimulatedConnector:
         if isinstance(said, Failure):
             return outcome_of_failure(said, one_server=True)
         return OUTCOME_OF_ANSWER[self.name](said, provider.loop.time())
+
+
+class SimulatedBeginner(SimulatedConnector):
+    """`connectors.beginner.Beginner`: where it has a token, a push is begun; some end before anything is asked."""
+
+    def begin(
+        self, push: Push, may_start: Callable[[], bool], told: Callable[[Outcome], None]
+    ) -> Outcome | asyncio.Task[None] | None:
+        """As `send`, and calls back."""
+        chance = self._provider.chance.random()
+        if chance < 0.02:
+            return outcome_of_failure(Failure(False, QUEUE_TIMEOUT), one_server=True)
+        return None if chance < 0.1 else asyncio.get_running_loop().create_task(self._tell(push, may_start, told))
+
+    async def _tell(self, push: Push, may_start: Callable[[], bool], told: Callable[[Outcome], None]) -> None:
+        told(await self.send(push, may_start))
+
+
+def simulated_connector(provider: SimulatedProvider, edge: Callable[[str], None]) -> SimulatedConnector:
+    """A connector that is asked as the real one is."""
+    begins = provider.name in (ProviderName.APNS, ProviderName.FCM)
+    return SimulatedBeginner(provider, edge) if begins else SimulatedConnector(provider, edge)

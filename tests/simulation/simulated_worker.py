@@ -22,7 +22,7 @@ from streams.lane.watchdog import LaneWatch
 from tests.simulation.simulated_broker import Place
 from tests.simulation.simulated_clients import Link
 from tests.simulation.simulated_loop import ACTOR, Actor, StuckError
-from tests.simulation.simulated_providers import SimulatedConnector
+from tests.simulation.simulated_providers import simulated_connector
 from tests.simulation.simulated_rocksdb import Disk
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class SimulatedProcess(Actor):
     async def run(self) -> None:
         """Work until it fails or is told to stop; then let go of everything, and be started anew."""
         world = self.world
-        connectors = {name: SimulatedConnector(provider, self.edge) for name, provider in world.providers.items()}
+        connectors = {name: simulated_connector(provider, self.edge) for name, provider in world.providers.items()}
         app = create_app(
             AppParts(
                 settings=self.worker.settings,
