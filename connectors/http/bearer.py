@@ -154,7 +154,7 @@ class Begun(Generic[_Request]):
         if again:
             self.under_way = asyncio.get_running_loop().create_task(self._ask_again())
         else:
-            self._end(outcome)
+            self._told(outcome)
 
     async def _ask_again(self) -> None:
         outcome: Outcome
@@ -162,8 +162,4 @@ class Begun(Generic[_Request]):
             outcome = await self._connector.ask(self._request, self._give_up_at, self._may_start, renewed=True)
         except Exception as error:  # as above
             outcome = connector_failed(error)
-        self._end(outcome)
-
-    def _end(self, outcome: Outcome) -> None:
-        self.under_way = None  # which knows of this one: nothing is left to the garbage collector
         self._told(outcome)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
 
 from connectors.fcm import FcmConnector
+from connectors.http import Asked
+from connectors.http.bearer import Begun
 from connectors.outcome import Accepted, Device, NotSent, ProviderName, Unknown
 from connectors.simulators import Fault
-from tests.integration.connector_world import HANG_SECONDS, HANG_SECONDS_COLD, OVER_HTTP1, InWorld, Scenario, World
+from tests.integration.connector_world import (
+    AT_ONCE,
+    HANG_SECONDS,
+    HANG_SECONDS_COLD,
+    OVER_HTTP1,
+    InWorld,
+    Scenario,
+    World,
+)
 
 
 def test_a_push_arrives_with_all_that_identifies_it(in_world: InWorld) -> None:
@@ -271,3 +282,24 @@ def test_closing_ends_every_send(in_world: InWorld) -> None:
         assert isinstance(await world.send(), NotSent)
 
     in_world(scenario)
+
+
+@pytest.mark.parametrize("in_world", AT_ONCE, indirect=True)
+def test_what_was_begun_is_gone_with_its_end(in_world: InWorld) -> None:
+    """By its reference count, however it ends: what the garbage collector has to find stops a worker for it."""
+
+    async def scenario(world: World) -> None:
+        assert isinstance(await world.send(), Accepted)  # there is a token now
+        world.faults.set(Fault.THROTTLE, count=5)
+        world.faults.set(Fault.EXPIRE_TOKENS, count=1)
+        outcomes = await asyncio.gather(*(world.send(world.push()) for _ in range(50)))
+        assert {type(outcome) for outcome in outcomes} == {Accepted, NotSent}
+
+    gc.collect()
+    gc.disable()
+    try:
+        in_world(scenario)
+        left = [type(one).__name__ for one in gc.get_objects() if isinstance(one, Asked | Begun)]
+    finally:
+        gc.enable()
+    assert left == []

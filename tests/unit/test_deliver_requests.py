@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -209,3 +210,28 @@ def test_draining_ends_those_that_wait_though_each_ends_at_once() -> None:
         assert (requests.under_way, outcomes(requests)) == (2, [refused] * 4)
 
     asyncio.run(run())
+
+
+def test_what_has_ended_is_gone() -> None:
+    """By its reference count: nothing of a request is left for the garbage collector to find."""
+
+    async def run() -> None:
+        connector = Beginning(lambda _: None)
+        requests = Requests({ProviderName.APNS: connector}, 9, lambda: 7, lambda: None)
+        requests.start([attempt(number) for number in range(9)])
+        assert len(on_their_way()) == 9
+        while connector.begun:
+            connector.begun.pop().told(Accepted(200))
+        assert on_their_way() == []
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
+
+
+def on_their_way() -> list[object]:
+    """The requests that there are in memory."""
+    return [one for one in gc.get_objects() if type(one).__name__ == "_Asked"]
