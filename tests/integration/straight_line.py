@@ -206,6 +206,7 @@ async def straight_line(
     types: Mapping[str, Any] = TYPES,
     clock: Callable[[], int] = wall_ms,
     templates: TemplateLibrary | None = None,
+    connect: Callable[[ProviderSimulators], dict[ProviderName, Connector]] = connectors_of,
     **others: Any,
 ) -> AsyncIterator[StraightLine]:
     """A running system with topics of its own. `clock`: that of the worker; `others` are settings."""
@@ -213,7 +214,7 @@ async def straight_line(
     report = await ensure_topics(settings)
     assert not report.differences
     async with ProviderSimulators(directory / "simulators") as simulators, producing(bootstrap) as producer:
-        connectors = connectors_of(simulators)
+        connectors = connect(simulators)
         found = NotificationTypes.parse(types, "test")
         user_service = open_user_service(settings)
         parts = AppParts(

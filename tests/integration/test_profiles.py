@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from connectors.outcome import Connector, Outcome, ProviderName, Push
+from connectors.simulators import ProviderSimulators
 from schemas.records import FINAL_STATES
 from tests.integration.kafka_records import LOOK_SECONDS, WAIT_SECONDS_MAX
-from tests.integration.straight_line import Place, StraightLine, straight_line
+from tests.integration.straight_line import Place, StraightLine, connectors_of, straight_line
 from tests.user_service_stand_in import UserServiceStandIn, user_service_stand_in
 
 GREETED = 60  # users of whom each waits for the service, and as many who do not
@@ -42,7 +43,8 @@ class Recording:
         self._connector = connector
 
     async def start(self) -> None:
-        """It is started already."""
+        """Start the real one."""
+        await self._connector.start()
 
     async def send(self, push: Push, may_start: Callable[[], bool]) -> Outcome:
         """Send it, and note what it says."""
@@ -52,6 +54,12 @@ class Recording:
     async def close(self) -> None:
         """Close the real one."""
         await self._connector.close()
+
+
+def recorded(simulators: ProviderSimulators) -> dict[ProviderName, Connector]:
+    """Real connectors, that of APNs with its record."""
+    connectors = connectors_of(simulators)
+    return {**connectors, ProviderName.APNS: Recording(connectors[ProviderName.APNS])}
 
 
 @dataclass
@@ -77,8 +85,8 @@ class Story:
 
 async def play(line: StraightLine, service: UserServiceStandIn, story: Story) -> None:
     """Take every way."""
-    apns = Recording(line.connectors[ProviderName.APNS])
-    line.connectors[ProviderName.APNS] = apns
+    apns = line.connectors[ProviderName.APNS]
+    assert isinstance(apns, Recording)
     greeted = [f"greeted-{number}" for number in range(GREETED)]
     plain = [f"plain-{number}" for number in range(GREETED)]
     for user in ("topical", "served", "stranger", "faulty", *greeted, *plain):
@@ -146,6 +154,7 @@ def story(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Story:
                 f"t{uuid.uuid4().hex[:10]}-",
                 tmp_path_factory.mktemp("profiles"),
                 TYPES,
+                connect=recorded,
                 user_service_url=service.url,
                 user_service_allow_http=True,
                 user_service_timeout_seconds=0.5,
