@@ -20,7 +20,7 @@ class Sending(Protocol):
 
 @runtime_checkable
 class Beginner(Protocol):
-    """A connector that can send without a coroutine for each push, which would cost as much as the request.
+    """A connector that can send without a task for each push, which would cost half as much again as the request.
 
     `begin` is as `send`, but answers at once: with the outcome, where that is certain before anything is asked; with
     what is under way, of which `told` is called once, later, from the event loop; or with None, where it has to wait

@@ -47,6 +47,11 @@ def attempt(number: int) -> Attempt:
     return Attempt(NO_ENTRY, DEVICE, push, time.monotonic() + 3600, SERVICE)
 
 
+def outcomes(requests: Requests) -> list[Outcome]:
+    """What those were told that have ended, in their order."""
+    return [finished.outcome for finished in requests.finished]
+
+
 async def turn() -> None:
     """Let everything run that can."""
     for _ in range(5):
@@ -89,8 +94,7 @@ def test_draining_lets_none_leave_any_more() -> None:
         gate.answers[0].set_result(Accepted(200))
         await turn()
         assert gate.asked == ["p0"]
-        outcomes = [finished.outcome for finished in requests.finished]
-        assert outcomes == [NotSent("deadline_passed", retry=False)] * 3 + [Accepted(200)]
+        assert outcomes(requests) == [NotSent("deadline_passed", retry=False)] * 3 + [Accepted(200)]
 
     asyncio.run(run())
 
@@ -123,10 +127,6 @@ class Beginning(Gate):
         self.asked.append(push.push_id)
         self.begun.append(Begun(told))
         return self.begun[-1]
-
-
-def outcomes(requests: Requests) -> list[Outcome]:
-    return [finished.outcome for finished in requests.finished]
 
 
 def test_what_is_begun_makes_room_when_it_is_told_of() -> None:
