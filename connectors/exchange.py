@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # Names in lower case.
 Fields = tuple[tuple[str, str], ...]
+
+
+class Post(NamedTuple):
+    """A request. `staying` are header fields that repeat over many requests (give equal tuples), `differing` the
+    rest."""
+
+    path: str
+    staying: Fields
+    differing: Fields
+    body: bytes
 
 
 @dataclass(slots=True)  # frozen, it would take three times as long to make one for each request

@@ -10,8 +10,8 @@ from connectors.apns.credentials import ProviderTokens
 from connectors.apns.request import ApnsRequest, build_request, staying_fields
 from connectors.apns.response import EXPIRED_PROVIDER_TOKEN, outcome_of_answer
 from connectors.credentials import CredentialsError, load_p256_key
-from connectors.http import Answer, HttpClient, HttpConfig
-from connectors.http.bearer import BearerConnector, Post
+from connectors.http import Answer, HttpClient, HttpConfig, Post
+from connectors.http.bearer import BearerConnector
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 
 

@@ -12,8 +12,8 @@ from connectors.exchange import CLOSED
 from connectors.fcm.credentials import AccessTokens, TokenError, load_service_account
 from connectors.fcm.request import FcmRequest, build_request, staying_fields
 from connectors.fcm.response import UNAUTHENTICATED, outcome_of_answer
-from connectors.http import Answer, HttpClient, HttpConfig
-from connectors.http.bearer import BearerConnector, Post
+from connectors.http import Answer, HttpClient, HttpConfig, Post
+from connectors.http.bearer import BearerConnector
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
 
 

@@ -3,7 +3,9 @@
 connectors/http2/README.md tells why it is our own.
 """
 
-from connectors.exchange import Answer, Failure, Fields
-from connectors.http.client import Asked, HttpClient, HttpConfig
+from connectors.exchange import Answer, Failure, Fields, Post
+from connectors.http.asked import Asked
+from connectors.http.client import HttpClient
+from connectors.http.config import HttpConfig
 
-__all__ = ["Answer", "Asked", "Failure", "Fields", "HttpClient", "HttpConfig"]
+__all__ = ["Answer", "Asked", "Failure", "Fields", "HttpClient", "HttpConfig", "Post"]

@@ -8,23 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-from connectors.exchange import Answer, Failure, Fields
-from connectors.http.client import Asked, HttpClient
+from connectors.exchange import Answer, Failure, Post
+from connectors.http.asked import Asked
+from connectors.http.client import HttpClient
 from connectors.http.outcomes import outcome_of_failure
 from connectors.outcome import NotSent, Outcome, Push, connector_failed
 
 _Request = TypeVar("_Request")
-
-
-class Post(NamedTuple):
-    """The first arguments of `HttpClient.ask`."""
-
-    path: str
-    staying: Fields
-    differing: Fields
-    body: bytes
 
 
 class BearerConnector(Generic[_Request]):
@@ -86,8 +78,7 @@ class BearerConnector(Generic[_Request]):
             return request
         seconds = self.timeout_seconds()
         begun = Begun(self, request, authorization, time.monotonic() + seconds, may_start, told)
-        path, staying, differing, body = self.post_of(request, authorization)
-        asked = self._http.ask(path, staying, differing, body, seconds, may_start, begun.ended)
+        asked = self._http.ask(self.post_of(request, authorization), seconds, may_start, begun.ended)
         if isinstance(asked, Failure):
             return outcome_of_failure(asked, one_server=True)
         begun.under_way = asked
@@ -105,8 +96,7 @@ class BearerConnector(Generic[_Request]):
                     return found
                 authorization = found
             left_seconds = max(0.0, give_up_at - time.monotonic())
-            path, staying, differing, body = self.post_of(request, authorization)
-            result = await self._http.request(path, staying, differing, body, left_seconds, may_start)
+            result = await self._http.request(self.post_of(request, authorization), left_seconds, may_start)
             outcome = self.outcome_of(result)
             if renewed or not isinstance(outcome, NotSent) or not self.renew(outcome, authorization):
                 return outcome

@@ -10,10 +10,8 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from operator import methodcaller
-from urllib.parse import urlsplit
 
 from connectors.exchange import (
     CLOSED,
@@ -25,9 +23,11 @@ from connectors.exchange import (
     Answer,
     ConnectError,
     Failure,
-    Fields,
+    Post,
     Told,
 )
+from connectors.http.asked import Asked
+from connectors.http.config import HTTP1_CONNECTIONS_FACTOR, HttpConfig
 from connectors.http.connect import Connection, Resolve, connect, resolve_by_system, tls_context
 from connectors.http.deadlines import Deadlines
 from connectors.http1.connection import Http1Connection
@@ -40,111 +40,12 @@ logger = logging.getLogger(__name__)
 # After a failed connect, the next one waits: 0.1 s doubling to 2 s, so that an outage is noticed soon after its end.
 _BACKOFF_SECONDS_FIRST = 0.1
 _BACKOFF_SECONDS_MAX = 2.0
-# A connection of HTTP/1.1 carries one request at a time, one of HTTP/2 hundreds: so many of the one stand for one of
-# the other, and so many handshakes are under way at a time.
-HTTP1_CONNECTIONS_FACTOR = 16
+# So many handshakes of HTTP/1.1 are under way at a time.
 _HTTP1_CONNECTING_MAX = 8
 # A server that ends a new connection within this, before any request was written, takes none.
 _CUT_AT_ONCE_SECONDS = 1.0
 # Requests written in one piece. The first of them has been asked `may_start` about 2 ms before the write.
 _BATCH_MAX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class HttpConfig:
-    """One origin. `ca_file` replaces the system's authorities.
-
-    `connections`: of HTTP/2; of HTTP/1.1 there may be HTTP1_CONNECTIONS_FACTOR times as many. `streams_max` is our own
-    limit per HTTP/2 connection, the server's lower one is honoured. `drain_seconds`: how long `close` waits for
-    answers. `http1`: False, where a server without HTTP/2 is not the right one.
-    """
-
-    host: str
-    port: int
-    ca_file: str | None = None
-    connections: int = 2
-    streams_max: int = 500
-    connect_timeout_seconds: float = 5.0
-    ping_interval_seconds: float = 30.0
-    ping_timeout_seconds: float = 10.0
-    drain_seconds: float = 5.0
-    http1: bool = True
-
-    @classmethod
-    def for_url(
-        cls,
-        url: str,
-        setting: str,
-        *,
-        ca_file: str | None,
-        connections: int,
-        streams_max: int,
-        connect_timeout_seconds: float,
-        http1: bool = True,
-    ) -> HttpConfig:
-        """For the origin of `url`. Raises ValueError, naming `setting`, for anything but https://host[:port]."""
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
-            raise ValueError(f"{setting} must be https://host or https://host:port, not {url!r}")
-        return cls(
-            parts.hostname,
-            parts.port or 443,
-            ca_file,
-            connections=connections,
-            streams_max=streams_max,
-            connect_timeout_seconds=connect_timeout_seconds,
-            http1=http1,
-        )
-
-    @property
-    def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 443 else f"{host}:{self.port}"
-
-
-class Asked:
-    """A request that is on its way. `told` is called with its end, unless it is cancelled before."""
-
-    __slots__ = ("_deadlines", "_told", "body", "connection", "differing", "may_start", "path", "staying", "stream_id")
-
-    def __init__(
-        self,
-        path: str,
-        staying: Fields,
-        differing: Fields,
-        body: bytes,
-        may_start: Callable[[], bool],
-        told: Told,
-        deadlines: Deadlines[Asked],
-    ) -> None:
-        self.path = path
-        self.staying = staying
-        self.differing = differing
-        self.body = body
-        self.may_start = may_start
-        self.connection: Connection | None = None
-        self.stream_id = 0
-        self._told: Told | None = told
-        self._deadlines = deadlines
-
-    @property
-    def is_over(self) -> bool:
-        return self._told is None
-
-    def end(self, result: Answer | Failure | Exception) -> None:
-        """Tell, if it is not over yet."""
-        told, self._told = self._told, None
-        if told is not None:
-            self._deadlines.discard(self)
-            told(result)
-
-    def cancel(self) -> None:
-        """Take it out of the queue, or reset its stream (of HTTP/1.1, its connection), if it is not over yet."""
-        told, self._told = self._told, None
-        if told is not None:
-            self._deadlines.discard(self)
-            if self.connection is not None:
-                self.connection.cancel(self.stream_id)
 
 
 class HttpClient:
@@ -174,27 +75,14 @@ class HttpClient:
         """Requests written and not answered, and requests that wait to be written."""
         return sum(connection.in_flight for connection in self._connections) + len(self._queue)
 
-    def ask(
-        self,
-        path: str,
-        staying: Fields,
-        differing: Fields,
-        body: bytes,
-        timeout_seconds: float,
-        may_start: Callable[[], bool],
-        told: Told,
-    ) -> Asked | Failure:
-        """POST; `told` is called later, unless it ends here already or is cancelled.
-
-        `staying` are header fields that repeat over many requests (pass equal tuples), `differing` the rest. Names in
-        lower case.
-        """
+    def ask(self, post: Post, timeout_seconds: float, may_start: Callable[[], bool], told: Told) -> Asked | Failure:
+        """Send it; `told` is called later, unless it ends here already or is cancelled."""
         if self._closed:
             return Failure(False, CLOSED)
         if timeout_seconds <= 0:  # it would be written first and time out then, and nobody would know
             return Failure(False, QUEUE_TIMEOUT, "no time left")
         loop = asyncio.get_running_loop()
-        asked = Asked(path, staying, differing, body, may_start, told, self._deadlines)
+        asked = Asked(post, may_start, told, self._deadlines)
         self._queue.append(asked)
         if not self._pump_scheduled:
             self._pump_scheduled = True
@@ -202,18 +90,10 @@ class HttpClient:
         self._deadlines.add(asked, timeout_seconds, loop)
         return asked
 
-    async def request(
-        self,
-        path: str,
-        staying: Fields,
-        differing: Fields,
-        body: bytes,
-        timeout_seconds: float,
-        may_start: Callable[[], bool],
-    ) -> Answer | Failure:
+    async def request(self, post: Post, timeout_seconds: float, may_start: Callable[[], bool]) -> Answer | Failure:
         """As `ask`, for who waits for it. Raises what was wrong with it."""
         future: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
-        asked = self.ask(path, staying, differing, body, timeout_seconds, may_start, partial(_set, future))
+        asked = self.ask(post, timeout_seconds, may_start, partial(_set, future))
         if isinstance(asked, Failure):
             return asked
         try:
@@ -275,7 +155,7 @@ class HttpClient:
         # Spread over the connections: one that took everything would make the others useless.
         room = min(room, _BATCH_MAX)
         taken = 0
-        while queue and taken < room and connection.admits(len(queue[0].body)):
+        while queue and taken < room and connection.admits(len(queue[0].post.body)):
             asked = queue.popleft()
             taken += 1
             if not asked.is_over:
@@ -290,7 +170,7 @@ class HttpClient:
             if not asked.may_start():
                 asked.end(Failure(False, DEADLINE_PASSED))
                 return
-            stream_id = connection.open(asked.path, asked.staying, asked.differing, asked.body, asked.end)
+            stream_id = connection.open(asked.post, asked.end)
         except Exception as error:  # what the caller passed in is wrong: it is told, and the others go on
             asked.end(error)
             return

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
-from connectors.exchange import ConnectError, Fields, Told
+from connectors.exchange import ConnectError, Post, Told
 
 # Addresses of a host, in the order in which to try them. Raises OSError where there are none, or a ConnectError.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -35,7 +35,7 @@ class Connection(Protocol):
     def admits(self, body_bytes: int) -> bool:
         """Whether it takes a request with so long a body at once: asked right before `open`."""
 
-    def open(self, path: str, staying: Fields, differing: Fields, body: bytes, told: Told) -> int | None:
+    def open(self, post: Post, told: Told) -> int | None:
         """Encode a request, which `flush` writes: its number. None: its headers are too large, nothing of it leaves.
 
         Raises ValueError for text that does not belong in a request.

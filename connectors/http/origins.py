@@ -7,8 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connectors.exchange import CLOSED, Answer, ConnectError, Failure, Fields
-from connectors.http.client import HttpClient, HttpConfig
+from connectors.exchange import CLOSED, Answer, ConnectError, Failure, Post
+from connectors.http.client import HttpClient
+from connectors.http.config import HttpConfig
 from connectors.http.connect import resolve_by_system, tls_context
 from connectors.http.endpoint import Endpoint, is_public_address
 from connectors.http.outcomes import PRIVATE_ADDRESS, TOO_MANY_ORIGINS
@@ -42,21 +43,15 @@ class Origins:
         self._closed = False
 
     async def request(
-        self,
-        endpoint: Endpoint,
-        staying: Fields,
-        differing: Fields,
-        body: bytes,
-        timeout_seconds: float,
-        may_start: Callable[[], bool],
+        self, endpoint: Endpoint, post: Post, timeout_seconds: float, may_start: Callable[[], bool]
     ) -> Answer | Failure:
-        """As `HttpClient.request`."""
+        """As `HttpClient.request`, to the origin of `endpoint`."""
         if self._closed:
             return Failure(False, CLOSED)
         client = self._client(endpoint)
         if client is None:
             return Failure(False, TOO_MANY_ORIGINS)
-        return await client.request(endpoint.path, staying, differing, body, timeout_seconds, may_start)
+        return await client.request(post, timeout_seconds, may_start)
 
     async def close(self) -> None:
         """Wait briefly for answers, then close."""

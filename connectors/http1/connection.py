@@ -7,7 +7,7 @@ import select
 from collections.abc import Callable
 from typing import cast
 
-from connectors.exchange import Answer, Failure, Fields, Told
+from connectors.exchange import Answer, Failure, Post, Told
 from connectors.http1.session import Session
 
 # An idle connection is not used again after this. Servers close theirs after 5 s (Node, uvicorn, Apache) or later, and
@@ -66,8 +66,8 @@ class Http1Connection(asyncio.Protocol):
             return False
         return True
 
-    def open(self, path: str, staying: Fields, differing: Fields, body: bytes, told: Told) -> int:
-        self._output = self._session.open(path, staying, differing, body)
+    def open(self, post: Post, told: Told) -> int:
+        self._output = self._session.open(post)
         self._told = told
         self.requests += 1
         return self.requests

@@ -14,7 +14,7 @@ import re
 
 import h11
 
-from connectors.exchange import CONNECTION_LOST, Answer, Failure, Fields
+from connectors.exchange import CONNECTION_LOST, Answer, Failure, Post
 
 # No provider answers with more; the rest of a longer body is not read.
 BODY_BYTES_MAX = 65_536
@@ -41,8 +41,9 @@ class Session:
         self.closing = False
         self.keep_alive_seconds: float | None = None
 
-    def open(self, path: str, staying: Fields, differing: Fields, body: bytes) -> bytes:
+    def open(self, post: Post) -> bytes:
         """A whole POST request. Raises ValueError for text that does not belong in one, and then nothing is open."""
+        path, staying, differing, body = post
         fields = (self._host, *staying, *differing, ("content-length", str(len(body))))
         try:
             request = h11.Request(

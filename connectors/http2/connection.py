@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from connectors.exchange import ConnectError, Fields, Told
+from connectors.exchange import ConnectError, Post, Told
 from connectors.http2.frames import ProtocolError
 from connectors.http2.session import Ended, Session
 
@@ -47,8 +47,8 @@ class Http2Connection(asyncio.Protocol):
     def capacity(self) -> int:
         return self.session.capacity() if self._writable and self._transport is not None else 0
 
-    def open(self, path: str, staying: Fields, differing: Fields, body: bytes, told: Told) -> int | None:
-        stream_id = self.session.open(path, staying, differing, body)
+    def open(self, post: Post, told: Told) -> int | None:
+        stream_id = self.session.open(post)
         if stream_id is not None:
             self._waiting[stream_id] = told
         return stream_id

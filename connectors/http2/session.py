@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from connectors.exchange import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure, Fields
+from connectors.exchange import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure, Fields, Post
 from connectors.http2 import frames
 from connectors.http2.frames import ErrorCode, Flag, Frame, FrameType, ProtocolError, Setting
 from connectors.http2.headers import HEADER_LIST_BYTES_MAX, HeaderDecoder, HeaderEncoder
@@ -90,8 +90,9 @@ class Session:
         """Whether the connection's window holds a whole body, so that no request leaves in halves."""
         return self._window >= body_bytes
 
-    def open(self, path: str, staying: Fields, differing: Fields, body: bytes) -> int | None:
+    def open(self, post: Post) -> int | None:
         """Open a stream with its whole request; its id, or None where the headers do not fit into one frame."""
+        path, staying, differing, body = post
         block = self._encoder.encode(self._pseudo, path, staying, differing)
         if len(block) > self._peer_frame_bytes:
             # The table has moved with a block that never left: this connection must not encode another one.

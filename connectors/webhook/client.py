@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connectors.http import Failure
+from connectors.http import Failure, Post
 from connectors.http.origins import Origins, OriginsConfig
 from connectors.http.outcomes import outcome_of_failure
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
@@ -43,8 +43,8 @@ class WebhookConnector:
         if isinstance(request, NotSent):
             return request
         endpoint, body = request
-        signed = sign(self._secrets, push.push_id, int(now), body)
-        result = await self._origins.request(endpoint, STAYING_FIELDS, signed, body, timeout_seconds, may_start)
+        post = Post(endpoint.path, STAYING_FIELDS, sign(self._secrets, push.push_id, int(now), body), body)
+        result = await self._origins.request(endpoint, post, timeout_seconds, may_start)
         if isinstance(result, Failure):
             return outcome_of_failure(result, one_server=False)
         return outcome_of_answer(result, self._clock())

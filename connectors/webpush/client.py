@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.credentials import load_p256_key
-from connectors.http import Failure
+from connectors.http import Failure, Post
 from connectors.http.origins import Origins, OriginsConfig
 from connectors.http.outcomes import outcome_of_failure
 from connectors.outcome import NotSent, Outcome, ProviderName, Push
@@ -45,21 +45,20 @@ class WebPushConnector:
         if isinstance(request, NotSent):
             return request
         give_up_at = time.monotonic() + self._config.request_timeout_seconds
-        origin, renewed = request.endpoint.origin, False
+        endpoint, renewed = request.endpoint, False
         while True:
-            authorization = self._tokens.authorization(origin)
+            authorization = self._tokens.authorization(endpoint.origin)
             staying = staying_fields(authorization, push.ttl_seconds, push.urgent)
+            post = Post(endpoint.path, staying, request.fields, request.body)
             left_seconds = max(0.0, give_up_at - time.monotonic())
-            result = await self._origins.request(
-                request.endpoint, staying, request.fields, request.body, left_seconds, may_start
-            )
+            result = await self._origins.request(endpoint, post, left_seconds, may_start)
             if isinstance(result, Failure):
                 return outcome_of_failure(result, one_server=False)
             outcome = outcome_of_answer(result, self._clock())
             refused = isinstance(outcome, NotSent) and outcome.reason in (UNAUTHORIZED, FORBIDDEN)
             if renewed or not refused:
                 return outcome
-            self._tokens.renew(origin, authorization)
+            self._tokens.renew(endpoint.origin, authorization)
             renewed = True
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ from connectors.apns import ApnsConfig, ApnsConnector
 from connectors.apns import request as apns_request
 from connectors.fcm import FcmConfig, FcmConnector
 from connectors.fcm import request as fcm_request
-from connectors.http import Answer, Fields, HttpClient, HttpConfig
+from connectors.http import Answer, Fields, HttpClient, HttpConfig, Post
 from connectors.outcome import Accepted, Connector, Device, NotSent, ProviderName, Push
 from connectors.webhook import WebhookConfig, WebhookConnector
 from connectors.webpush import WebPushConfig, WebPushConnector
@@ -158,7 +158,7 @@ async def bare(name: ProviderName, simulators: Simulators, authorization: str) -
     )
 
     async def send(_: int) -> bool:
-        result = await client.request(path, staying, differing, built.body, 30.0, lambda: True)
+        result = await client.request(Post(path, staying, differing, built.body), 30.0, lambda: True)
         return isinstance(result, Answer) and result.status < 300
 
     return client, send

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.exchange import Answer
+from connectors.exchange import Answer, Post
 from connectors.http import HttpClient, HttpConfig
 from connectors.outcome import Accepted, Device, Outcome, ProviderName, Push
 from connectors.simulators import ProviderSimulators, make_authority
@@ -63,7 +63,10 @@ def test_nodes_own_servers_get_each_request_once(tmp_path: Path) -> None:
     async def ask(port: int) -> list[str]:
         client = HttpClient(HttpConfig("127.0.0.1", port, str(authority.ca_file)))
         results = await asyncio.gather(
-            *(client.request("/", (("a", "b"),), (), bytes(size), SECONDS_MAX, lambda: True) for size in range(200))
+            *(
+                client.request(Post("/", (("a", "b"),), (), bytes(size)), SECONDS_MAX, lambda: True)
+                for size in range(200)
+            )
         )
         kinds = {type(connection).__name__ for connection in client._connections}
         await client.close()

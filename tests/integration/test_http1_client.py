@@ -16,8 +16,8 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from connectors.http import Answer, Failure, HttpClient, HttpConfig
-from connectors.http.client import HTTP1_CONNECTIONS_FACTOR
+from connectors.http import Answer, Failure, HttpClient, HttpConfig, Post
+from connectors.http.config import HTTP1_CONNECTIONS_FACTOR
 from connectors.http1.connection import IDLE_SECONDS, Http1Connection
 from connectors.simulators import Authority, make_authority
 
@@ -116,7 +116,7 @@ async def ask(
     timeout_seconds: float = 20.0,
     may_start: Callable[[], bool] = lambda: True,
 ) -> Answer | Failure:
-    return await client.request("/hook?a=b", (("x-a", "b"),), (("x-c", "d"),), body, timeout_seconds, may_start)
+    return await client.request(Post("/hook?a=b", (("x-a", "b"),), (("x-c", "d"),), body), timeout_seconds, may_start)
 
 
 @pytest.mark.parametrize("protocols", [(), ("http/1.1",), ("http/1.1", "h2")], ids=["no ALPN", "http/1.1", "prefers"])
@@ -538,7 +538,7 @@ def test_whoever_asks_for_something_impossible_is_told_and_nobody_else(authority
         async with serving(authority, receiver), speaking_to(authority, receiver.port, connections=1) as client:
             assert isinstance(await ask(client, b"first"), Answer)
             with pytest.raises(ValueError):
-                await client.request("/", (("x", "a\nb"),), (), b"", 20.0, lambda: True)
+                await client.request(Post("/", (("x", "a\nb"),), (), b""), 20.0, lambda: True)
             assert isinstance(await ask(client, b"second"), Answer)
             assert len(receiver.peers) == 1
 

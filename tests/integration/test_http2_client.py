@@ -13,7 +13,7 @@ import h2.events
 import pytest
 from h2.config import H2Configuration
 
-from connectors.http import Answer, Failure, HttpClient, HttpConfig
+from connectors.http import Answer, Failure, HttpClient, HttpConfig, Post
 from connectors.simulators import Authority, make_authority
 
 LIMIT_SECONDS = 30.0
@@ -75,7 +75,7 @@ def config(tmp_path: Path, port: int, **changes: Any) -> HttpConfig:
 
 
 async def ask(client: HttpClient, timeout_seconds: float = 20.0, body: bytes = b"x") -> Answer | Failure:
-    return await client.request("/", (("a", "b"),), (), body, timeout_seconds, lambda: True)
+    return await client.request(Post("/", (("a", "b"),), (), body), timeout_seconds, lambda: True)
 
 
 def test_a_server_with_an_unknown_authority_gets_nothing(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_broken_may_start_hurts_nobody_else(tmp_path: Path) -> None:
         def broken() -> bool:
             raise RuntimeError("mine")
 
-        first = asyncio.ensure_future(client.request("/", (), (), b"", 20.0, broken))
+        first = asyncio.ensure_future(client.request(Post("/", (), (), b""), 20.0, broken))
         second = asyncio.ensure_future(ask(client))
         with pytest.raises(RuntimeError, match="mine"):
             await first

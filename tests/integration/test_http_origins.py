@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.exchange import CLOSED, Answer, Failure
+from connectors.exchange import CLOSED, Answer, Failure, Post
 from connectors.http.endpoint import Endpoint, parse_endpoint
 from connectors.http.origins import Origins, OriginsConfig
 from connectors.http.outcomes import PRIVATE_ADDRESS, TOO_MANY_ORIGINS
@@ -17,7 +17,7 @@ LIMIT_SECONDS = 30.0
 
 
 async def ask(origins: Origins, endpoint: Endpoint) -> Answer | Failure:
-    return await origins.request(endpoint, (), (), b"", 20.0, lambda: True)
+    return await origins.request(endpoint, Post(endpoint.path, (), (), b""), 20.0, lambda: True)
 
 
 def at(url: str) -> Endpoint:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from connectors.exchange import CLOSED, TIMEOUT, Answer, Failure
-from connectors.http import HttpClient, HttpConfig
-from connectors.http.bearer import BearerConnector, Begun, Post
+from connectors.http import HttpClient, HttpConfig, Post
+from connectors.http.bearer import BearerConnector, Begun
 from connectors.outcome import Accepted, Device, NotSent, Outcome, ProviderName, Push, Unknown
 
 PUSH = Push("p", "n", "t", Device("d", ProviderName.FCM, "a"), "", "", {}, 60, "c")

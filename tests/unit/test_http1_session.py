@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.exchange import CONNECTION_LOST, Answer, Failure
+from connectors.exchange import CONNECTION_LOST, Answer, Failure, Post
 from connectors.http1.session import BODY_BYTES_MAX, HEAD_BYTES_MAX, Session
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -21,13 +21,13 @@ CHUNKED = (
 def opened() -> Session:
     """A session whose request is on its way."""
     session = Session("hook.example:8443")
-    session.open("/path", (), (), b"body")
+    session.open(Post("/path", (), (), b"body"))
     return session
 
 
 def test_a_request_is_written_whole() -> None:
     """Request line, Host, both groups of headers, Content-Length and the body, in one piece."""
-    written = Session("hook.example:8443").open("/a?b=c", (("x-a", "1"),), (("x-b", "é"),), b"body")
+    written = Session("hook.example:8443").open(Post("/a?b=c", (("x-a", "1"),), (("x-b", "é"),), b"body"))
     assert written == (
         b"POST /a?b=c HTTP/1.1\r\nhost: hook.example:8443\r\nx-a: 1\r\nx-b: \xe9\r\ncontent-length: 4\r\n\r\nbody"
     )
@@ -49,9 +49,9 @@ def test_what_does_not_belong_in_a_request_is_refused_and_nothing_is_open(path: 
     """Nothing can be smuggled into a request, and the connection takes the next one."""
     session = Session("hook.example")
     with pytest.raises(ValueError):
-        session.open(path, ((name, value),), (), b"")
+        session.open(Post(path, ((name, value),), (), b""))
     assert not session.busy
-    assert session.open("/", (), (), b"").endswith(b"content-length: 0\r\n\r\n")
+    assert session.open(Post("/", (), (), b"")).endswith(b"content-length: 0\r\n\r\n")
     assert isinstance(session.feed(OK), Answer)
 
 
@@ -162,6 +162,6 @@ def test_the_server_says_how_long_it_keeps_the_connection() -> None:
     session = opened()
     session.feed(b"HTTP/1.1 200 OK\r\nKeep-Alive: max=100, timeout=15\r\ncontent-length: 0\r\n\r\n")
     assert session.keep_alive_seconds == 15
-    session.open("/", (), (), b"")
+    session.open(Post("/", (), (), b""))
     session.feed(OK)
     assert session.keep_alive_seconds == 15, "once said is enough"

@@ -14,7 +14,7 @@ from hyperframe.frame import GoAwayFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.exchange import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure, Fields
+from connectors.exchange import CONNECTION_LOST, GOAWAY, REFUSED_STREAM, STREAM_RESET, Answer, Failure, Fields, Post
 from connectors.http2 import frames
 from connectors.http2.frames import ErrorCode, FrameReader, FrameType, ProtocolError
 from connectors.http2.headers import HeaderDecoder, HeaderEncoder, is_index_only
@@ -61,7 +61,7 @@ class Pair:
                 return ended
 
     def open(self, body: bytes = b"body") -> int:
-        stream_id = self.session.open("/path", (("a", "b"),), (("c", "d"),), body)
+        stream_id = self.session.open(Post("/path", (("a", "b"),), (("c", "d"),), body))
         assert stream_id is not None
         return stream_id
 
