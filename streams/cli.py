@@ -3,57 +3,45 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
 from connectors.embedded_kafka import EmbeddedKafkaError
-from streams.commands import (
-    audit,
-    audit_log,
-    broadcast,
-    broker,
-    dead_letters,
-    demo,
-    devices,
-    doctor,
-    explain,
-    forget,
-    history,
-    keys,
-    publish,
-    repartition,
-    schedule,
-    template,
-    topics,
-    version,
-    worker,
-)
 from streams.commands.terminal import err
 from streams.kafka_ready import KafkaUnreachableError
 from streams.settings import SettingsError
 from streams.templates.documents import TemplatesError
 from streams.types_file import TypesFileError
 
+# As --help shows them.
 COMMANDS = (
-    *(demo, worker, topics, publish, broadcast, devices, template, schedule, explain, forget),
-    *(dead_letters, history, audit, audit_log, doctor, keys, repartition, broker, version),
+    *("demo", "worker", "topics", "publish", "broadcast", "devices", "template", "schedule", "explain", "forget"),
+    *("dead-letters", "history", "audit", "audit-log", "doctor", "keys", "repartition", "broker", "version"),
 )
 
-app = typer.Typer(
-    name="ringonce",
-    help="Push notifications on Kafka: at most one per (user, type) per sliding hour, and nothing lost.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in COMMANDS:
-    command.register(app)
+
+def command_line(names: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The commands of these names. All of them take a second to import, and who runs one waits for that one alone."""
+    app = typer.Typer(
+        name="ringonce",
+        help="Push notifications on Kafka: at most one per (user, type) per sliding hour, and nothing lost.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(lambda: None)  # else one command alone would have no name
+    for name in names:
+        import_module(f"streams.commands.{name.replace('-', '_')}").register(app)
+    return app
 
 
 def main() -> None:
     """Run a command. Exit code 0: done; 1: it did not work; 2: it was asked for wrongly, or a setting is wrong."""
+    wanted = sys.argv[1:2]
     try:
-        app()
+        command_line(wanted if wanted and wanted[0] in COMMANDS else COMMANDS)()
     except (SettingsError, TypesFileError, TemplatesError) as error:
         _end(error, 2)
     except (EmbeddedKafkaError, KafkaUnreachableError) as error:

@@ -13,7 +13,8 @@ from faust.web.drivers.aiohttp import Web as AiohttpWeb
 
 from streams.metrics import Metrics
 
-from .chunk import Chunk, ChunkSchema
+from .chunk import Chunk
+from .chunk_schema import ChunkSchema
 from .clock import wall_ms
 from .consumer import LaneConsumer, LaneTransport
 from .lanes import LaneOptions, Lanes, Stage

@@ -5,12 +5,8 @@ Faust costs 100 to 400 µs for each event (stream iteration, event objects, sens
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
-
-import faust
-from faust.events import Event
-from faust.types import AppT, Message
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 CHUNK_RECORDS_MAX = 2_000  # large enough to spread the fixed cost, small enough to keep one decision under 50 ms
 
@@ -54,20 +50,3 @@ class Chunk(NamedTuple):
     def value(self) -> Chunk:
         """The chunk is its own value: the agent receives it as the event."""
         return self
-
-
-class ChunkSchema(faust.Schema[Any, Any]):
-    """Hands the chunk through to the agent, undecoded: the stage decodes, and knows what to do with poison."""
-
-    def compile(
-        self, app: AppT, *, on_key_decode_error: Any = None, on_value_decode_error: Any = None, **kwargs: Any
-    ) -> Callable[..., Awaitable[Event]]:
-        """Return the coroutine function that Faust calls for each message."""
-
-        async def decode(message: Message, *, propagate: bool = False) -> Event:
-            return Event(app, None, message.value, None, message)
-
-        return decode
-
-
-__all__ = ["CHUNK_RECORDS_MAX", "Chunk", "ChunkSchema", "Record"]

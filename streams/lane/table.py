@@ -17,7 +17,8 @@ import rocksdict
 from faust.stores import rocksdb
 from faust.types import TP, EventT
 
-from .chunk import Chunk, ChunkSchema
+from .chunk import Chunk
+from .chunk_schema import ChunkSchema
 
 MEBIBYTE = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MEBIBYTE  # each partition of each table has one; many small ones beat few large ones here

@@ -11,14 +11,16 @@ removes no row: what came before it in the same step is not in their tables yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.codec import Codec
 from schemas.keys import TYPE_BYTES_MAX, check_user_id
 from schemas.poison import PoisonError
 from streams.lane.chunk import Record
-from streams.lane.table import LaneTable
 from streams.stages.device_change import check_request
+
+if TYPE_CHECKING:  # commands read what these write, and need no Faust for it
+    from streams.lane.table import LaneTable
 
 ROWS_MAX = 500  # that one round looks at
 ERASED_HEADER = "ringonce-erased"  # on what schedule lets go at once: it is sent to nobody any more

@@ -45,8 +45,11 @@ CLIENTS: Final[Mapping[str, Client]] = {
     "net/http of Go": Client(lambda: [str(go_program("push_loop"))]),
     "pyreqwest": Client(lambda: [sys.executable, "-m", PUSH_LOOP, "pyreqwest"], lambda: python_path("pyreqwest")),
     "wreq": Client(lambda: [sys.executable, "-m", PUSH_LOOP, "wreq"], lambda: python_path("wreq")),
+    "hyper-h2": Client(lambda: [sys.executable, "-m", PUSH_LOOP, "h2"], share=0.5),
     "httpx": Client(lambda: [sys.executable, "-m", PUSH_LOOP, "httpx"], share=0.1),
 }
+# The packages of those that are in our own environment.
+OURS: Final = {"hyper-h2": "h2", "httpx": "httpx"}
 
 
 def available(names: Sequence[str]) -> list[str]:
@@ -67,7 +70,8 @@ def versions_of(names: Sequence[str]) -> dict[str, str]:
     """What they are made of."""
     pinned = dict(part.split("==") for name in names for part in PACKAGES.get(name, ()))
     go = go_version() if "net/http of Go" in names else {}
-    return {**pinned, **go, **({"httpx": version("httpx")} if "httpx" in names else {})}
+    ours = {package: version(package) for name, package in OURS.items() if name in names}
+    return {**pinned, **go, **ours}
 
 
 async def measure_beside(name: str, case: Case, pushes: int, stand_in: StandIn, addresses: Sequence[Any]) -> DeliverRun:
@@ -88,6 +92,7 @@ async def measure_beside(name: str, case: Case, pushes: int, stand_in: StandIn, 
             "headers": {"authorization": AUTHORIZATION, "content-type": "application/json"},
             "bodies": str(bodies),
             "in_flight": case.in_flight,
+            "connections": case.connections,
             "warm": WARM_UP,
         }
         file = Path(directory, "given.json")

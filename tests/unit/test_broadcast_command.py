@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from schemas.records import BroadcastReport, BroadcastState
-from streams.cli import app
+from streams.cli import command_line
 from streams.commands.broadcast import answer_of, progress_line
 from streams.policies.broadcasting import Action
 from streams.publish.broadcasts import Controlled
@@ -28,7 +28,7 @@ def loud_clients() -> Iterator[None]:
 def run(*arguments: str) -> Result:
     """Run the command in this process, with a Kafka that is not there and is not waited for."""
     environment = {"RINGONCE_BOOTSTRAP": "127.0.0.1:1", "COLUMNS": "200"}
-    return CliRunner().invoke(app, ["broadcast", *arguments], env=environment)
+    return CliRunner().invoke(command_line(), ["broadcast", *arguments], env=environment)
 
 
 @pytest.mark.parametrize(

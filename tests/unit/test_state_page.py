@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from streams.cli import app
+from streams.cli import command_line
 from streams.commands.explain import lines
 from streams.policies.explaining import Code
 from streams.policies.foreseeing import OutlookCode
@@ -65,6 +65,6 @@ def test_the_command_says_it_in_sentences() -> None:
 )
 def test_a_question_that_cannot_be_is_refused(arguments: list[str], words: str) -> None:
     """With 2, and what to do instead."""
-    done = CliRunner().invoke(app, ["explain", *arguments])
+    done = CliRunner().invoke(command_line(), ["explain", *arguments])
     assert done.exit_code == 2
     assert words in done.output

@@ -1,11 +1,11 @@
 """A bare loop of requests on an HTTP client that others keep: what deliver's speed is next to.
 
-    python -m tests.benchmarks.peers.push_loop httpx|pyreqwest|wreq GIVEN.json
+    python -m tests.benchmarks.peers.push_loop httpx|h2|pyreqwest|wreq GIVEN.json
 
 GIVEN.json: `url` that every request is posted to; `headers` of each; `bodies`, a file with one in each line, of which
-the first `warm` open the connections; `in_flight` at a time; `ca_file`. It prints `ready`, sends the others when it
-reads a line, and prints `{"seconds": …, "cpu_seconds": …}`. Each client is set up as its documentation has it for
-many requests to one HTTP/2 server.
+the first `warm` open the connections; `in_flight` at a time; `connections`, for who has no pool; `ca_file`. It prints
+`ready`, sends the others when it reads a line, and prints `{"seconds": …, "cpu_seconds": …}`. Each client
+is set up as its documentation has it for many requests to one HTTP/2 server.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+
+from tests.benchmarks.peers.h2_client import h2_client
 
 Post = Callable[[bytes], Awaitable[int]]
 TIMEOUT_SECONDS = 60.0
@@ -95,7 +97,7 @@ async def wreq_client(given: dict[str, Any], stack: AsyncExitStack) -> Post:
     return post
 
 
-CLIENTS = {"httpx": httpx_client, "pyreqwest": pyreqwest_client, "wreq": wreq_client}
+CLIENTS = {"httpx": httpx_client, "h2": h2_client, "pyreqwest": pyreqwest_client, "wreq": wreq_client}
 
 
 async def send_all(post: Post, bodies: Sequence[bytes], in_flight: int) -> None:
