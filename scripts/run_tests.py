@@ -1,7 +1,7 @@
-"""Run all tests in three processes side by side: most of them wait most of the time. Arguments go to each pytest.
+"""Run all tests, file by file, in three processes side by side. Arguments go to each pytest.
 
-Then, alone, those that hold a running Prometheus against the clock. Each process has a broker of its own, and what it
-prints is shown when it has ended; the last line has the sums.
+Then, alone, those that hold a running Prometheus against the clock. Each process has a broker of its own; the last line
+has the sums.
 """
 
 from __future__ import annotations
@@ -9,51 +9,49 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-ALONE = {"tests/integration/test_rehearsals.py"}
-SECONDS_MAX = 3600  # of all together; each single test has a limit of its own
+PROCESSES = 3
+ALONE = "tests/integration/test_rehearsals.py"
+# What takes minutes a file comes first, so that none of it is left when the other processes have nothing to do.
+FIRST = ("integration", "browser", "simulation", "properties")
+SECONDS_MAX = 3600.0  # of all together; each single test has a limit of its own
 
 
-def groups() -> list[list[str]]:
-    """Return the parts: what needs no broker, with the browser's tests, and two halves of what needs one."""
-    integration = sorted({str(path) for path in Path("tests/integration").glob("test_*.py")} - ALONE)
-    rest = ["tests/browser", "tests/contract", "tests/simulation", "tests/properties", "tests/mutants", "tests/unit"]
-    return [rest, integration[::2], integration[1::2]]
+def side_by_side() -> tuple[str, ...]:
+    """Return what says how to run all but those."""
+    others = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")} - set(FIRST)
+    folders = [f"tests/{name}" for name in (*FIRST, *sorted(others))]
+    return ("-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder", "--ignore", ALONE, *folders)
 
 
-def run(parts: list[list[str]], until: float, counts: Counter[str]) -> int:
-    """Run these beside each other, add up their counts, and return 0 when all have passed."""
-    running = []
-    for part in parts:
-        said = tempfile.TemporaryFile()  # noqa: SIM115 (it is read below, and goes with this process)
-        command = [sys.executable, "-m", "pytest", *sys.argv[1:], *part]
-        running.append((subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, cwd=ROOT), said))
-    codes = []
-    for process, said in running:
-        try:
-            codes.append(process.wait(max(0.0, until - time.monotonic())))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            codes.append(1)
-            print(f"ended after {SECONDS_MAX} s, before its tests had:", flush=True)
-        said.seek(0)
-        text = said.read().decode(errors="replace")
-        print(text, flush=True)
-        for count, what in re.findall(r"(\d+) (passed|failed|skipped|errors?)\b", text.rstrip().rpartition("\n")[2]):
-            counts[what] += int(count)
-    return max(codes)
+def run(arguments: tuple[str, ...], until: float, counts: Counter[str]) -> int:
+    """Run these, add up their counts, and return 0 when all have passed."""
+    command = [sys.executable, "-m", "pytest", *sys.argv[1:], *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", cwd=ROOT) as process:
+        limit = threading.Timer(max(0.0, until - time.monotonic()), process.kill)
+        limit.start()
+        last = ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last = line if line.strip() else last
+        limit.cancel()
+    for count, what in re.findall(r"(\d+) (passed|failed|skipped|errors?)\b", last):
+        counts[what] += int(count)
+    if process.returncode < 0:
+        print(f"ended after {SECONDS_MAX:.0f} s, before its tests had", flush=True)
+    return abs(process.returncode)
 
 
 def main() -> int:
     """Return 0 when all have passed."""
     until, counts = time.monotonic() + SECONDS_MAX, Counter[str]()
-    codes = [run(groups(), until, counts), run([sorted(ALONE)], until, counts)]
+    codes = [run(side_by_side(), until, counts), run((ALONE,), until, counts)]
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
     return max(codes)
 
