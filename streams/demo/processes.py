@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from connectors.child_process import spawn
+
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 
@@ -52,10 +54,10 @@ class Process:
 
 
 def start(name: str, arguments: list[str], directory: Path, environment: Mapping[str, str]) -> Process:
-    """Start `python -m ...` with its errors in a log file and its results in a pipe."""
+    """Start `python -m ...` with its errors in a log file and its results in a pipe. It ends with this process."""
     log_file = directory / f"{name}.log"
     with log_file.open("a", encoding="utf-8") as log:
-        popen = subprocess.Popen(
+        popen = spawn(
             [sys.executable, "-m", *arguments],
             stdout=subprocess.PIPE,
             stderr=log,

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from connectors.child_process import spawn
+
 LEAVE_SECONDS_MAX = 45.0
 READY_SECONDS_MAX = 120.0
 LOOK_SECONDS = 0.1
@@ -43,7 +45,7 @@ class WorkerProcess:
             sink = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log, start_new_session=True)
         assert sink.stdin is not None, "asked for"
         with sink.stdin:
-            self._process = subprocess.Popen(
+            self._process = spawn(
                 [sys.executable, "-m", "streams", "worker"],
                 stdin=subprocess.DEVNULL,
                 stdout=sink.stdin,

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import yaml
 
+from connectors.child_process import spawn
 from tests.integration.required_tools import tool
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +106,7 @@ def prometheus(directory: Path, target: str) -> Iterator[Prometheus]:
         f"--storage.tsdb.path={directory / 'data'}",
     ]
     log_file = directory / "prometheus.log"
-    with log_file.open("w") as log, subprocess.Popen(command, cwd=directory, stderr=log) as process:
+    with log_file.open("w") as log, spawn(command, cwd=directory, stderr=log) as process:
         try:
             url = f"http://127.0.0.1:{port}"
             until(lambda: process.poll() is None and _is_ready(url), log_file.read_text)
