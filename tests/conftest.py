@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -48,6 +49,13 @@ def _kafka_in_docker() -> Iterator[str]:
     )
     with container as running:
         yield running.get_bootstrap_server()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_is_taken_away() -> Iterator[None]:
+    """After each module: a table that nobody closed has files open until the collector finds it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -71,7 +71,9 @@ def start(name: str, arguments: list[str], directory: Path, environment: Mapping
 def first_line(process: Process) -> dict[str, Any]:
     """Return the line of JSON that a process prints when it is ready. Raises ProcessError."""
     assert process.popen.stdout is not None, "started with a pipe"
-    found, _, _ = select.select([process.popen.stdout], [], [], START_SECONDS_MAX)
+    with selectors.DefaultSelector() as selector:  # select() knows no descriptors from 1,024 on
+        selector.register(process.popen.stdout, selectors.EVENT_READ)
+        found = selector.select(START_SECONDS_MAX)
     line = process.popen.stdout.readline() if found else ""
     if not line:
         raise ProcessError(f"{process.name} did not start:\n{process.last_lines()}")
