@@ -34,6 +34,7 @@ def run(arguments: tuple[str, ...], until: float, counts: Counter[str]) -> int:
     command = [sys.executable, "-m", "pytest", *sys.argv[1:], *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", cwd=ROOT) as process:
         limit = threading.Timer(max(0.0, until - time.monotonic()), process.kill)
+        limit.daemon = True  # else who interrupts this waits for it
         limit.start()
         last = ""
         assert process.stdout is not None
