@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from dataclasses import replace
 
 import pytest
@@ -13,6 +12,7 @@ from connectors.http import Asked
 from connectors.http.bearer import Begun
 from connectors.outcome import Accepted, Device, NotSent, ProviderName, Unknown
 from connectors.simulators import Fault
+from tests.in_memory import alive, nothing_collected
 from tests.integration.connector_world import (
     AT_ONCE,
     HANG_SECONDS,
@@ -295,14 +295,7 @@ def test_what_was_begun_is_gone_with_its_end(in_world: InWorld) -> None:
         outcomes = await asyncio.gather(*(world.send(world.push()) for _ in range(50)))
         assert {type(outcome) for outcome in outcomes} == {Accepted, NotSent}
 
-    def asked() -> list[object]:
-        return [one for one in gc.get_objects() if isinstance(one, Asked | Begun)]
-
-    gc.collect()
-    earlier = asked()  # which an error that another test has logged may hold
-    gc.disable()
-    try:
+    with nothing_collected():
+        earlier = alive(Asked, Begun)
         in_world(scenario)
-        assert asked() == earlier
-    finally:
-        gc.enable()
+        assert alive(Asked, Begun) == earlier

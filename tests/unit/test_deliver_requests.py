@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -11,8 +10,9 @@ from typing import cast
 
 from connectors.outcome import Accepted, Device, NotSent, Outcome, ProviderName, Push, Unknown
 from streams.stages.deliver_entry import Entry
-from streams.stages.deliver_requests import Attempt, Requests
+from streams.stages.deliver_requests import Attempt, Requests, _Asked
 from streams.stages.deliver_services import Service, ServiceRule
+from tests.in_memory import alive, nothing_collected
 
 DEVICE = Device("d", ProviderName.APNS, "a")
 SERVICE = Service("apns", ServiceRule(), 7)
@@ -216,23 +216,14 @@ def test_what_has_ended_is_gone() -> None:
     """By its reference count: nothing of a request is left for the garbage collector to find."""
 
     async def run() -> None:
-        earlier = on_their_way()
+        earlier = alive(_Asked)
         connector = Beginning(lambda _: None)
         requests = Requests({ProviderName.APNS: connector}, 9, lambda: 7, lambda: None)
         requests.start([attempt(number) for number in range(9)])
-        assert len(on_their_way()) == len(earlier) + 9
+        assert len(alive(_Asked)) == len(earlier) + 9
         while connector.begun:
             connector.begun.pop().told(Accepted(200))
-        assert on_their_way() == earlier
+        assert alive(_Asked) == earlier
 
-    gc.collect()
-    gc.disable()
-    try:
+    with nothing_collected():
         asyncio.run(run())
-    finally:
-        gc.enable()
-
-
-def on_their_way() -> list[object]:
-    """The requests that there are in memory; an error that was logged may hold one of an earlier test's."""
-    return [one for one in gc.get_objects() if type(one).__name__ == "_Asked"]
